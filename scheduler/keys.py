@@ -1,0 +1,57 @@
+"""Every name of our own: API group, annotations, label, gate, resources, reasons of events."""
+
+from __future__ import annotations
+
+GROUP = "muster.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+# Request annotations (design section 3). ``GANG`` is also the label that mirrors the annotation.
+GANG = f"{GROUP}/gang"
+GANG_SIZE = f"{GROUP}/gang-size"
+GANG_MIN = f"{GROUP}/gang-min"
+ROLE = f"{GROUP}/role"
+ROLE_MIN = f"{GROUP}/role-min"
+ROLES = f"{GROUP}/roles"
+FLAVORS = f"{GROUP}/flavors"
+FLAVOR_SPEC = f"{GROUP}/flavor-spec"
+GANG_TOPOLOGY_REQUIRED = f"{GROUP}/gang-topology-required"
+GANG_TOPOLOGY_PREFERRED = f"{GROUP}/gang-topology-preferred"
+TOPOLOGY_GROUP = f"{GROUP}/topology-group"
+GROUP_TOPOLOGY_REQUIRED = f"{GROUP}/group-topology-required"
+GROUP_TOPOLOGY_PREFERRED = f"{GROUP}/group-topology-preferred"
+TOPOLOGY_REQUIRED = f"{GROUP}/topology-required"
+TOPOLOGY_PREFERRED = f"{GROUP}/topology-preferred"
+TOPOLOGY_SLICES = f"{GROUP}/topology-slices"
+SPREAD = f"{GROUP}/spread"
+MODEL = f"{GROUP}/model"
+MODEL_BYTES = f"{GROUP}/model-bytes"
+ROLLBACK = f"{GROUP}/rollback"
+"""``delete``: a bare pod may be evicted when its gang cannot be completed."""
+
+REQUEST_ANNOTATIONS = frozenset(
+    {
+        GANG, GANG_SIZE, GANG_MIN, ROLE, ROLE_MIN, ROLES, FLAVORS, FLAVOR_SPEC,
+        GANG_TOPOLOGY_REQUIRED, GANG_TOPOLOGY_PREFERRED, TOPOLOGY_GROUP, GROUP_TOPOLOGY_REQUIRED,
+        GROUP_TOPOLOGY_PREFERRED, TOPOLOGY_REQUIRED, TOPOLOGY_PREFERRED, TOPOLOGY_SLICES, SPREAD,
+        MODEL, MODEL_BYTES,
+    }
+)  # fmt: skip
+"""A pod that carries one of these is ours (design section 8, step 0)."""
+
+# Written by us.
+RANK = f"{GROUP}/rank"
+NODE = f"{GROUP}/node"
+FLAVOR = f"{GROUP}/flavor"
+PLAN = f"{GROUP}/plan"
+
+MANAGED = f"{GROUP}/managed"
+"""Namespace label; ``false`` means that none of its pods is ours."""
+
+GATE = f"{GROUP}/gang"
+RESOURCE_MEMBER = f"{GROUP}/member"
+RESOURCE_BIND = f"{GROUP}/bind"
+SYNTHETIC_RESOURCES = frozenset({RESOURCE_MEMBER, RESOURCE_BIND})
+"""Membership resources: no node advertises them and they use no capacity."""
+
+LEASE = "muster-planner"

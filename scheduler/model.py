@@ -1,0 +1,268 @@
+"""Gangs and decisions about them. Frozen values; the words are those of design section 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from topology.model import Flavor
+from topology.resources import Resources
+
+
+class Code(StrEnum):
+    """Why a gang waits, or why one of its flavors was passed over. A closed set: it labels metrics."""
+
+    INVALID_REQUEST = "InvalidRequest"
+    MEMBERS_MISSING = "MembersMissing"
+    NO_NODES = "NoNodes"
+    """No node passes selectors, affinity, taints and the flavor: waiting for capacity is not enough."""
+    INSUFFICIENT = "Insufficient"
+    """Suitable nodes exist; their free capacity does not."""
+    TOPOLOGY_TOO_SMALL = "TopologyTooSmall"
+    """Capacity exists, but in no domain that a required level or slice allows."""
+    RESOURCES_DIFFER = "ResourcesDiffer"
+    """The flavor's resources are not those that the pods request."""
+    MEMBERS_DIFFER = "MembersDiffer"
+    """The flavor is for another number of members than the gang has."""
+    YIELDED_TO = "YieldedTo"
+    """It would fit alone; another gang took the capacity (named in the message)."""
+    TIME_LIMIT = "TimeLimit"
+    """The solver's budget ended before an answer; the next cycle tries again."""
+    REFUSED = "Refused"
+    """kube-scheduler's own filters refused the nodes that fitted."""
+    RESERVED_ELSEWHERE = "PinnedToRunning"
+    """Running members pin the gang to another flavor or domain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why something is not as asked: code for machines, one sentence for people, numbers for both."""
+
+    code: Code
+    message: str
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One ``matchExpressions`` / ``matchFields`` item: In, NotIn, Exists, DoesNotExist, Gt or Lt."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeTerm:
+    """One ``nodeSelectorTerm``: all requirements hold; an empty term matches no node."""
+
+    labels: tuple[Requirement, ...] = ()
+    fields: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toleration:
+    """As ``v1.Toleration``; an empty key with Exists tolerates everything, an empty effect every effect."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodTerm:
+    """One *required* pod (anti-)affinity term. ``selector`` None matches no pod, empty matches all."""
+
+    topology_key: str
+    selector: tuple[Requirement, ...] | None
+    namespaces: tuple[str, ...]
+    """Namespaces it looks into, resolved; ``("*",)`` means all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadTerm:
+    """One ``topologySpreadConstraint`` with ``whenUnsatisfiable: DoNotSchedule``."""
+
+    topology_key: str
+    max_skew: int
+    selector: tuple[Requirement, ...] | None
+    min_domains: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """What a pod's spec demands of its node, as kube-scheduler's in-tree filters mean it."""
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    node_affinity: tuple[NodeTerm, ...] | None = None
+    """Alternatives (OR); None when the pod has no required node affinity."""
+    tolerations: tuple[Toleration, ...] = ()
+    affinity: tuple[PodTerm, ...] = ()
+    anti_affinity: tuple[PodTerm, ...] = ()
+    spread: tuple[SpreadTerm, ...] = ()
+    host_ports: tuple[str, ...] = ()
+    """``protocol/port`` with the host IP in front when it is not the wildcard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyRequest:
+    """Levels (names or node label keys) that the members must, or would rather, share."""
+
+    required: str | None = None
+    preferred: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Every ``size`` members of the PodSet (by rank) stay in one domain of ``level``."""
+
+    level: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One pod of a gang. ``node`` is set once it is bound (``spec.nodeName``)."""
+
+    pod: str
+    uid: str = ""
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSet:
+    """Identical members of a gang."""
+
+    role: str
+    size: int
+    """Members it is to have in the end."""
+    min_count: int
+    """Fewest members that must run for the gang to start; running members count."""
+    request: Resources
+    """What one member requests, without the synthetic membership resources, with ``pods: 1``."""
+    members: tuple[Member, ...] = ()
+    """The pods that exist, in rank order; those with a node are running."""
+    follows_flavors: bool = True
+    """Whether the gang's flavors restrict the nodes of this PodSet (false for helpers without cards)."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    constraints: Constraints = Constraints()
+    topology: TopologyRequest = TopologyRequest()
+    slices: tuple[Slice, ...] = ()
+    """Outermost first; each size divides the one before it."""
+    group: str | None = None
+    """PodSets with the same group share ``group_topology``."""
+    group_topology: TopologyRequest = TopologyRequest()
+
+    @property
+    def running(self) -> tuple[Member, ...]:
+        """Members that already have a node."""
+        return tuple(member for member in self.members if member.node is not None)
+
+    @property
+    def pending(self) -> tuple[Member, ...]:
+        """Members that still need a node, in rank order."""
+        return tuple(member for member in self.members if member.node is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gang:
+    """The all-or-nothing unit, normalised from any source."""
+
+    namespace: str
+    name: str
+    podsets: tuple[PodSet, ...]
+    min_members: int
+    """Members that must run together for the gang to start; running members count."""
+    source: str = "annotations"
+    priority: int = 0
+    created_seconds: int = 0
+    """Creation of its oldest member, seconds since the epoch; orders gangs of one priority."""
+    flavors: tuple[Flavor, ...] = ()
+    """Best first, resolved. Empty: one implied flavor, the pods' own requests and selectors."""
+    topology: TopologyRequest = TopologyRequest()
+    spread: str | None = None
+    workload: str = ""
+    """What gangs are counted together for ``spread``: owner or name without the trailing index."""
+    model: str | None = None
+    model_bytes: int | None = None
+    blocked: Reason | None = None
+    """Set when it cannot be planned at all: InvalidRequest or MembersMissing."""
+    excluded_nodes: tuple[str, ...] = ()
+    """Nodes that kube-scheduler's in-tree filters refused for this gang lately."""
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def size(self) -> int:
+        """Members it is to have in the end."""
+        return sum(podset.size for podset in self.podsets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One member's place in a decision. ``pod`` is empty while the member does not exist yet."""
+
+    pod: str
+    uid: str
+    role: str
+    rank: int
+    """The member's rank within its role; adjacent ranks stand near each other."""
+    node: str
+    request: Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """A better flavor that was not taken, and why."""
+
+    flavor: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangAssignment:
+    """The decision about one gang: places for its pending members, or the reason why it waits."""
+
+    namespace: str
+    gang: str
+    slots: tuple[Slot, ...] = ()
+    placed: bool = False
+    """Whether the gang runs at its minimum or above with these slots filled."""
+    flavor: str | None = None
+    flavor_rank: int = 0
+    passed_over: tuple[PassedOver, ...] = ()
+    domains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Level -> names of the domains that its running and new members use, host level left out."""
+    load_seconds: int | None = None
+    reason: Reason | None = None
+
+    @property
+    def key(self) -> str:
+        """``namespace/name`` of the gang."""
+        return f"{self.namespace}/{self.gang}"
+
+
+class SolverStatus(StrEnum):
+    """How good the plan is known to be."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    GREEDY = "greedy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The decision about every gang of one snapshot."""
+
+    assignments: tuple[GangAssignment, ...]
+    """One for each gang of the snapshot, in the order of namespace and name."""
+    status: SolverStatus = SolverStatus.GREEDY
+    objective: tuple[int, ...] = ()
+    """The lexicographic vector, most important first; every entry is minimised (see ``solve.terms``)."""
+    bound: tuple[int, ...] = ()
+    """A proven lower bound of each entry, given that the entries before it have their value."""

@@ -1,0 +1,17 @@
+"""What the operator prefers, in numbers. Each field says what one unit of it buys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Limits and preferences of a decision; a value, so that a decision can be replayed with it."""
+
+    budget_seconds: int = 10
+    """The solver's *deterministic* time for one decision (CP-SAT's own unit, close to seconds)."""
+    exact_cells: int = 20_000
+    """Integer variables (PodSet x node or node class) up to which the whole problem goes to CP-SAT."""
+    hold_after_seconds: int = 600
+    """A gang that has waited this long outranks younger gangs of its priority class."""

@@ -1,0 +1,68 @@
+"""Every label, annotation, taint and resource name that belongs to somebody else, with its owner.
+
+Only this file (and ``scheduler/keys.py`` for our own names) spells a ``domain/name`` string.
+"""
+
+from __future__ import annotations
+
+# Kubernetes - https://kubernetes.io/docs/reference/labels-annotations-taints/
+HOSTNAME = "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
+REGION = "topology.kubernetes.io/region"
+RACK = "topology.kubernetes.io/rack"  # used in the field, not a well-known label
+BLOCK = "topology.kubernetes.io/block"  # used in the field, not a well-known label
+TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+TAINT_NOT_READY = "node.kubernetes.io/not-ready"
+TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
+MATCH_FIELD_NAME = "metadata.name"
+
+# Kueue Topology - kubernetes-sigs/kueue keps/2724-topology-aware-scheduling
+KUEUE_GROUP = "kueue.x-k8s.io"
+
+# KWOK - https://kwok.sigs.k8s.io/docs/user/kwok-manage-nodes-and-pods/
+KWOK_NODE = "kwok.x-k8s.io/node"
+
+# NVIDIA GPU feature discovery - NVIDIA/k8s-device-plugin docs/gpu-feature-discovery
+NVIDIA_GPU = "nvidia.com/gpu"
+NVIDIA_GPU_SHARED = "nvidia.com/gpu.shared"
+NVIDIA_PRODUCT = "nvidia.com/gpu.product"
+NVIDIA_MEMORY_MIB = "nvidia.com/gpu.memory"
+NVIDIA_COUNT = "nvidia.com/gpu.count"
+NVIDIA_REPLICAS = "nvidia.com/gpu.replicas"
+NVIDIA_SHARING = "nvidia.com/gpu.sharing-strategy"
+NVIDIA_CLIQUE = "nvidia.com/gpu.clique"  # <ClusterUUID>.<CliqueID>: one multi-node NVLink domain
+
+# Huawei Ascend - Ascend/mind-cluster docs/en/scheduling/api/k8s.md
+ASCEND_910 = "huawei.com/Ascend910"
+ASCEND_CHIP = "node.kubernetes.io/npu.chip.name"
+ASCEND_MEMORY = "mind-cluster/npu-chip-memory"
+ASCEND_ACCELERATOR = "accelerator"
+ASCEND_ACCELERATOR_TYPE = "accelerator-type"
+ASCEND_SUPER_POD = "huawei.com/topotree.superpodid"
+
+# NVIDIA Topograph 1.x / 0.2-0.5 - NVIDIA/topograph docs/reference/node-labels.md
+TOPOGRAPH_TIER = "fabric.topograph.run/tier-"  # tier-0 is the closest
+TOPOGRAPH_LEAF = "network.topology.nvidia.com/leaf"
+TOPOGRAPH_SPINE = "network.topology.nvidia.com/spine"
+TOPOGRAPH_CORE = "network.topology.nvidia.com/core"
+
+# Google Kubernetes Engine - gke-topology-scheduler
+GKE_BLOCK = "cloud.google.com/gce-topology-block"
+GKE_SUBBLOCK = "cloud.google.com/gce-topology-subblock"
+GKE_HOST = "cloud.google.com/gce-topology-host"
+
+# AWS EKS: layer 1 is the broadest - docs.aws.amazon.com, EKS ml-workload-topology
+AWS_LAYER_1 = "topology.k8s.aws/network-node-layer-1"
+AWS_LAYER_2 = "topology.k8s.aws/network-node-layer-2"
+AWS_LAYER_3 = "topology.k8s.aws/network-node-layer-3"
+
+# CoreWeave - docs.coreweave.com
+COREWEAVE_FABRIC = "ib.coreweave.cloud/fabric"
+COREWEAVE_SUPERPOD = "ib.coreweave.cloud/superpod"
+COREWEAVE_LEAFGROUP = "ib.coreweave.cloud/leafgroup"
+
+# Oracle OKE - oci-hpc-oke labeler; the value "no-imds-data" means unknown
+OCI_ISLAND = "oci.oraclecloud.com/rdma.hpc_island_id"
+OCI_NETWORK_BLOCK = "oci.oraclecloud.com/rdma.network_block_id"
+OCI_LOCAL_BLOCK = "oci.oraclecloud.com/rdma.local_block_id"
+OCI_UNKNOWN = "no-imds-data"

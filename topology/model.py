@@ -1,0 +1,103 @@
+"""What the fleet is: nodes, their accelerators and where they stand. Frozen values, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from topology.resources import Resources
+
+HOST = "host"
+"""The name of the innermost level, which every node has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with the fleet or with an input object, in words a user can act on."""
+
+    subject: str
+    """``Kind namespace/name`` of the object."""
+    field: str
+    """The field, label or annotation concerned."""
+    message: str
+    """What was wrong and what would be right."""
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.field}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taint:
+    """A node taint as in ``v1.Taint``."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """The one class of accelerator cards that a node has."""
+
+    device_class: str
+    """Canonical class such as ``nvidia-h100-80gb``; the resource name itself for unknown vendors."""
+    vendor: str
+    resource: str
+    """The name under which the node advertises whole cards."""
+    count: int
+    """Whole cards that are allocatable."""
+    memory_bytes: int | None = None
+    """Memory of one card; None when the vendor does not publish it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathStep:
+    """The domain of a node at one level: ``key`` is the node label (or source), ``value`` its value."""
+
+    level: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node as the planner sees it.
+
+    ``path`` lists the levels at which the node's domain is *known*, outermost first, without the host
+    level. A level that is missing there is unknown and never counts as shared with another node.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    allocatable: Resources = Resources()
+    taints: tuple[Taint, ...] = ()
+    ready: bool = True
+    unschedulable: bool = False
+    accelerator: Accelerator | None = None
+    scale_up: str | None = None
+    """NVLink or super-pod domain, when it is larger than the node."""
+    path: tuple[PathStep, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    quarantined: bool = False
+    """A node whose accelerators cannot be trusted (mixed cards, two classes); never used for gangs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flavor:
+    """A class of node hardware that a user can prefer by name (CRD ``Flavor``, or inline ``flavor-spec``).
+
+    A node serves the flavor when its labels match ``node_selector`` and, where given, its accelerator is of
+    ``device_class`` with at least ``min_memory_bytes`` per card.
+    """
+
+    name: str
+    resources: Resources | None = None
+    """What one pod requests on this flavor; None leaves the pod's own requests as they are."""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    device_class: str | None = None
+    min_memory_bytes: int | None = None
+    members: int | None = None
+    """Pods per gang on this flavor; None means any number."""
+    overlay: Mapping[str, object] | None = None
+    cost_per_hour: str | None = None
+    performance: Mapping[str, object] | None = None
