@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from scheduler.model import GangAssignment, Slot
+from topology.resources import Resources
 
 
 class State(StrEnum):
@@ -123,6 +124,12 @@ class Reservation:
     """Pod uids of slots that are bound."""
     arrived: frozenset[str] = frozenset()
     """Pod uids whose bind call waits at the barrier."""
+    nominated: frozenset[str] = frozenset()
+    """Pod uids whose nomination was seen on the pod, so that its absence means a failed attempt."""
+    granted: frozenset[str] = frozenset()
+    """Pod uids for which ``filter`` granted the planned node since their last nomination."""
+    ungated_seconds: float | None = None
+    """When the last gate of ours was removed; None before."""
     cause: str = ""
     """Why it was lost, for the report."""
 
@@ -148,6 +155,15 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """A plain pod that ``filter`` let through and whose binding or refusal was not seen yet (guarded)."""
+
+    request: Resources
+    nodes: frozenset[str]
+    since_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """One thing the shell must do, with the event that caused it."""
 
@@ -162,6 +178,7 @@ class Ledger:
 
     _by_gang: dict[str, Reservation] = field(default_factory=dict)
     _gang_of: dict[str, str] = field(default_factory=dict)
+    _in_flight: dict[str, InFlight] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Reservation]:
         return iter(tuple(self._by_gang.values()))
@@ -208,16 +225,39 @@ class Ledger:
 
     def arrive(self, gang: str, uid: str) -> Reservation:
         """The bind call of a member waits at the barrier now."""
-        return self._update(gang, arrived=self._by_gang[gang].arrived | {uid})
+        return self._put(replace(old := self._by_gang[gang], arrived=old.arrived | {uid}))
 
     def leave(self, gang: str, uid: str) -> Reservation:
         """The bind call of a member was answered or given up."""
-        return self._update(gang, arrived=self._by_gang[gang].arrived - {uid})
+        return self._put(replace(old := self._by_gang[gang], arrived=old.arrived - {uid}))
 
     def mark_bound(self, gang: str, uid: str) -> Reservation:
         """A member of the gang is bound to its planned node."""
-        reservation = self._by_gang[gang]
-        return self._update(gang, bound=reservation.bound | {uid}, arrived=reservation.arrived - {uid})
+        old = self._by_gang[gang]
+        return self._put(replace(old, bound=old.bound | {uid}, arrived=old.arrived - {uid}))
+
+    def mark_unbound(self, gang: str, uid: str) -> Reservation:
+        """A member that was bound is gone."""
+        return self._put(replace(old := self._by_gang[gang], bound=old.bound - {uid}))
+
+    def mark_nominated(self, gang: str, uid: str) -> Reservation:
+        """The member's nomination was seen on the pod: from now on its absence means a failed attempt."""
+        old = self._by_gang[gang]
+        return self._put(
+            replace(old, nominated=old.nominated | {uid}, granted=old.granted - {uid})
+        )
+
+    def mark_unnominated(self, gang: str, uid: str) -> Reservation:
+        """The member's nomination was cleared and is to be set again."""
+        return self._put(replace(old := self._by_gang[gang], nominated=old.nominated - {uid}))
+
+    def mark_granted(self, gang: str, uid: str) -> Reservation:
+        """``filter`` granted the member its planned node."""
+        return self._put(replace(old := self._by_gang[gang], granted=old.granted | {uid}))
+
+    def mark_ungated(self, gang: str, now: float) -> Reservation:
+        """All gates of ours are removed from the gang's members."""
+        return self._put(replace(self._by_gang[gang], ungated_seconds=now))
 
     def handle(self, gang: str, trigger: Trigger, now: float, cause: str = "") -> tuple[Effect, ...]:
         """Move the reservation of ``gang`` as the table says and return what is to be done.
@@ -239,6 +279,51 @@ class Ledger:
         old = self._by_gang.get(gang)
         return old is not None and (old.state, trigger) in TRANSITIONS
 
+    def reserved_on(self, node: str) -> Resources:
+        """What unbound slots of holding reservations keep on ``node``."""
+        return Resources.sum(
+            slot.request
+            for reservation in self._by_gang.values()
+            if reservation.state in HOLDING
+            for slot in reservation.open_slots
+            if slot.node == node
+        )
+
+    def reserved_nodes(self) -> frozenset[str]:
+        """Nodes on which something is held."""
+        return frozenset(
+            slot.node
+            for reservation in self._by_gang.values()
+            if reservation.state in HOLDING
+            for slot in reservation.open_slots
+        )
+
+    def let_through(self, uid: str, pod: InFlight) -> None:
+        """Remember a plain pod that may land on any of ``pod.nodes``; replaces its earlier attempt."""
+        self._in_flight[uid] = pod
+
+    def settle(self, uid: str) -> None:
+        """The plain pod was bound, refused or deleted."""
+        self._in_flight.pop(uid, None)
+
+    def expire_in_flight(self, before_seconds: float) -> None:
+        """Forget plain pods let through before that time: kube-scheduler has given up on them."""
+        for uid, pod in tuple(self._in_flight.items()):
+            if pod.since_seconds < before_seconds:
+                del self._in_flight[uid]
+
+    def in_flight(self) -> Mapping[str, InFlight]:
+        """Plain pods on their way, by uid."""
+        return dict(self._in_flight)
+
+    def in_flight_on(self, node: str, besides: str = "") -> Resources:
+        """What plain pods on their way may take on ``node``, the pod ``besides`` left out."""
+        return Resources.sum(
+            pod.request
+            for uid, pod in self._in_flight.items()
+            if uid != besides and node in pod.nodes
+        )
+
     def _row(
         self, state: State | None, trigger: Trigger, gang: str
     ) -> tuple[State, tuple[Action, ...]]:
@@ -248,21 +333,9 @@ class Ledger:
             shown = state.value if state else "no reservation"
             raise ImpossibleTransition(f"gang {gang}: {trigger.value!r} in state {shown}") from None
 
-    def _update(
-        self,
-        gang: str,
-        *,
-        bound: frozenset[str] | None = None,
-        arrived: frozenset[str] | None = None,
-    ) -> Reservation:
-        old = self._by_gang[gang]
-        new = replace(
-            old,
-            bound=old.bound if bound is None else bound,
-            arrived=old.arrived if arrived is None else arrived,
-        )
-        self._by_gang[gang] = new
-        return new
+    def _put(self, reservation: Reservation) -> Reservation:
+        self._by_gang[reservation.key] = reservation
+        return reservation
 
     def _forget(self, reservation: Reservation) -> None:
         del self._by_gang[reservation.key]

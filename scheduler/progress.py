@@ -1,0 +1,157 @@
+"""What has become of a reservation: compares it with the observed pods and nodes. Pure.
+
+The shell calls ``observe`` for every live reservation on every change. It is level-triggered: nothing
+depends on having seen a particular watch event, so a restart resumes in the middle of any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.keys import GATE
+from scheduler.ledger import Reservation, State
+from scheduler.model import Slot
+from scheduler.pods import Pod
+from scheduler.snapshot import NodeState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Times after which a step counts as failed, in seconds."""
+
+    arrive_seconds: float = 5
+    """After this a member that is not at the barrier, while a sibling is, counts as refused."""
+    reserve_seconds: float = 60
+    """A reservation that is not complete by then is given up and planned again."""
+    abort_seconds: float = 20
+    """A gang that is partly bound is rolled back then; it must not stay partial for 30 s."""
+    renominate_seconds: float = 1
+    """A nomination that was sent and is not seen on the pod by then is sent again."""
+
+
+class Sign(StrEnum):
+    """What was noticed about a reservation or one of its slots."""
+
+    BOUND = "bound"
+    UNBOUND = "bound member is gone"
+    NOMINATED = "nomination seen"
+    NOMINATE = "nomination is missing"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One thing that was noticed. ``node`` is set when that node must be avoided from now on."""
+
+    sign: Sign
+    uid: str = ""
+    cause: str = ""
+    node: str | None = None
+
+
+def observe(
+    reservation: Reservation,
+    pods: Mapping[str, Pod],
+    nodes: Mapping[str, NodeState],
+    now_seconds: float,
+    limits: Limits,
+) -> tuple[Notice, ...]:
+    """Everything that has happened to the slots of ``reservation``, in slot order; at most one LOST."""
+    notices: list[Notice] = []
+    for slot in reservation.assignment.slots:
+        if slot.uid in reservation.bound:
+            notice = _bound_slot(slot, pods)
+        else:
+            notice = _open_slot(reservation, slot, pods, nodes, now_seconds, limits)
+        if notice is not None:
+            notices.append(notice)
+    if reservation.state is State.RESERVED and not any(n.sign is Sign.LOST for n in notices):
+        late = now_seconds - reservation.since_seconds > limits.reserve_seconds
+        if late and not reservation.complete:
+            there = len(reservation.arrived) + len(reservation.bound)
+            cause = (
+                f"{there} of {len(reservation.assignment.slots)} members reached the barrier "
+                f"within {limits.reserve_seconds:g} s"
+            )
+            notices.append(Notice(sign=Sign.LOST, cause=cause))
+    return tuple(notices)
+
+
+def _bound_slot(slot: Slot, pods: Mapping[str, Pod]) -> Notice | None:
+    if slot.uid in pods:
+        return None
+    return Notice(sign=Sign.UNBOUND, uid=slot.uid, cause=f"pod {slot.pod} was deleted")
+
+
+def _open_slot(
+    reservation: Reservation,
+    slot: Slot,
+    pods: Mapping[str, Pod],
+    nodes: Mapping[str, NodeState],
+    now_seconds: float,
+    limits: Limits,
+) -> Notice | None:
+    pod = pods.get(slot.uid)
+    if pod is None or pod.terminating:
+        verb = "was deleted" if pod is None else "is being deleted"
+        return Notice(sign=Sign.LOST, uid=slot.uid, cause=f"pod {slot.pod} {verb}")
+    if pod.node == slot.node:
+        return Notice(sign=Sign.BOUND, uid=slot.uid)
+    if pod.node is not None:
+        cause = f"pod {slot.pod} was bound to {pod.node} by somebody else"
+        return Notice(sign=Sign.LOST, uid=slot.uid, cause=cause)
+    if reservation.state is State.BINDING:
+        return None
+    unusable = _unusable(slot.node, nodes)
+    if unusable:
+        return Notice(sign=Sign.LOST, uid=slot.uid, cause=unusable)
+    if reservation.state is not State.RESERVED or slot.uid in reservation.arrived:
+        return None
+    return _on_its_way(reservation, slot, pod, now_seconds, limits)
+
+
+def _unusable(name: str, nodes: Mapping[str, NodeState]) -> str:
+    state = nodes.get(name)
+    if state is None:
+        return f"node {name} is gone"
+    if state.node.unschedulable:
+        return f"node {name} is cordoned"
+    if not state.node.ready:
+        return f"node {name} is not ready"
+    return ""
+
+
+def _on_its_way(
+    reservation: Reservation, slot: Slot, pod: Pod, now_seconds: float, limits: Limits
+) -> Notice | None:
+    """A member between commit and barrier; kube-scheduler clears the nomination at every failed attempt."""
+    if pod.nominated == slot.node:
+        if slot.uid not in reservation.nominated:
+            return Notice(sign=Sign.NOMINATED, uid=slot.uid)
+        return _late(reservation, slot, now_seconds, limits)
+    if slot.uid not in reservation.nominated:
+        waited = now_seconds - max(reservation.since_seconds, reservation.ungated_seconds or 0)
+        if waited > limits.renominate_seconds:
+            return Notice(sign=Sign.NOMINATE, uid=slot.uid)
+        return None
+    attempted = GATE not in pod.gates and not pod.gates and reservation.ungated_seconds is not None
+    if attempted and slot.uid not in reservation.granted:
+        # The attempt failed and we were never asked: no node passed the in-tree filters.
+        cause = f"kube-scheduler's own filters refused node {slot.node} for pod {slot.pod}"
+        return Notice(sign=Sign.LOST, uid=slot.uid, cause=cause, node=slot.node)
+    return Notice(sign=Sign.NOMINATE, uid=slot.uid)
+
+
+def _late(
+    reservation: Reservation, slot: Slot, now_seconds: float, limits: Limits
+) -> Notice | None:
+    """Only a member whose siblings have arrived counts as late: else kube-scheduler is slow or down."""
+    ungated = reservation.ungated_seconds
+    if ungated is None or now_seconds - ungated <= limits.arrive_seconds:
+        return None
+    if not reservation.arrived:
+        return None
+    cause = f"pod {slot.pod} did not reach the barrier for node {slot.node}"
+    return Notice(sign=Sign.LOST, uid=slot.uid, cause=cause, node=slot.node)
