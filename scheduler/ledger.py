@@ -26,6 +26,7 @@ class State(StrEnum):
     BINDING = "Binding"
     """All members are at the barrier (or bound); Bindings are being created."""
     BOUND = "Bound"
+    """Every slot is bound; places are held until the watch has shown all of them."""
     ABORTING = "Aborting"
     """Some members are bound and the rest cannot follow as planned: re-place it, or roll back."""
     DEGRADED = "Degraded"
@@ -45,6 +46,7 @@ class Trigger(StrEnum):
     BROKEN = "lost, some bound"
     ROLL_BACK = "abort timeout, owner recreates"
     KEEP = "abort timeout, bare pods"
+    SETTLED = "watch shows all bound"
     GANG_GONE = "gang gone"
 
 
@@ -98,13 +100,18 @@ TRANSITIONS: Mapping[tuple[State | None, Trigger], tuple[State, tuple[Action, ..
     (State.DEGRADED, Trigger.ALL_BOUND): (State.BOUND, (Action.REPORT,)),
     (State.DEGRADED, Trigger.LOST): (State.RELEASED, (Action.REPORT,)),
     (State.DEGRADED, Trigger.GANG_GONE): (State.RELEASED, ()),
+    (State.BOUND, Trigger.SETTLED): (State.RELEASED, ()),
+    (State.BOUND, Trigger.LOST): (State.RELEASED, (Action.REPORT,)),
+    (State.BOUND, Trigger.BROKEN): (State.RELEASED, (Action.REPORT,)),
     (State.BOUND, Trigger.GANG_GONE): (State.RELEASED, ()),
-    (State.BOUND, Trigger.PROPOSED): (State.PROPOSED, (Action.COMMIT,)),
 }
 """A pair that is absent cannot happen; ``Ledger.handle`` raises ``ImpossibleTransition`` for it."""
 
-HOLDING = frozenset({State.PROPOSED, State.RESERVED, State.BINDING, State.DEGRADED})
-"""States in which unbound slots hold capacity. An aborting gang gives its places up to be planned again."""
+HOLDING = frozenset(
+    {State.PROPOSED, State.RESERVED, State.BINDING, State.BOUND, State.DEGRADED}
+)
+"""States in which slots hold capacity until the watch shows them bound. An aborting gang gives its open
+places up, so that it can be planned again elsewhere."""
 
 
 class ImpossibleTransition(Exception):
@@ -121,7 +128,9 @@ class Reservation:
     since_seconds: float
     """When it entered its state."""
     bound: frozenset[str] = frozenset()
-    """Pod uids of slots that are bound."""
+    """Pod uids of slots that are bound, by the API server's answer or by the watch."""
+    seen: frozenset[str] = frozenset()
+    """Pod uids of bound slots that the watch has shown; their capacity is counted with the running pods."""
     arrived: frozenset[str] = frozenset()
     """Pod uids whose bind call waits at the barrier."""
     nominated: frozenset[str] = frozenset()
@@ -130,6 +139,8 @@ class Reservation:
     """Pod uids for which ``filter`` granted the planned node since their last nomination."""
     ungated_seconds: float | None = None
     """When the last gate of ours was removed; None before."""
+    partial_seconds: float | None = None
+    """Since when the gang has been bound in part; survives a new plan. None while it is not."""
     cause: str = ""
     """Why it was lost, for the report."""
 
@@ -152,6 +163,13 @@ class Reservation:
     def open_slots(self) -> tuple[Slot, ...]:
         """Slots that are not bound."""
         return tuple(slot for slot in self.assignment.slots if slot.uid not in self.bound)
+
+    @property
+    def holds(self) -> tuple[Slot, ...]:
+        """Slots whose capacity is held here: those the watch has not shown as bound."""
+        if self.state not in HOLDING:
+            return ()
+        return tuple(slot for slot in self.assignment.slots if slot.uid not in self.seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,11 +216,11 @@ class Ledger:
         return None
 
     def held(self) -> tuple[GangAssignment, ...]:
-        """Assignments, reduced to slots that are not bound, that hold capacity now; in key order."""
+        """Assignments that hold capacity now, reduced to the slots that do; in key order."""
         return tuple(
-            replace(reservation.assignment, slots=reservation.open_slots)
+            replace(reservation.assignment, slots=reservation.holds)
             for _, reservation in sorted(self._by_gang.items())
-            if reservation.state in HOLDING
+            if reservation.holds
         )
 
     def propose(self, assignment: GangAssignment, plan_id: str, now: float) -> tuple[Effect, ...]:
@@ -212,7 +230,12 @@ class Ledger:
         if old is not None:
             self._forget(old)
         new = Reservation(
-            plan_id=plan_id, assignment=assignment, state=state, since_seconds=now, cause="planned"
+            plan_id=plan_id,
+            assignment=assignment,
+            state=state,
+            since_seconds=now,
+            partial_seconds=old.partial_seconds if old else None,
+            cause="planned",
         )
         self._by_gang[new.key] = new
         self._gang_of.update((slot.uid, new.key) for slot in assignment.slots)
@@ -232,13 +255,19 @@ class Ledger:
         return self._put(replace(old := self._by_gang[gang], arrived=old.arrived - {uid}))
 
     def mark_bound(self, gang: str, uid: str) -> Reservation:
-        """A member of the gang is bound to its planned node."""
+        """The API server accepted the Binding of a member to its planned node."""
         old = self._by_gang[gang]
         return self._put(replace(old, bound=old.bound | {uid}, arrived=old.arrived - {uid}))
 
+    def mark_seen(self, gang: str, uid: str) -> Reservation:
+        """The watch shows a member bound to its planned node."""
+        old = self.mark_bound(gang, uid)
+        return self._put(replace(old, seen=old.seen | {uid}))
+
     def mark_unbound(self, gang: str, uid: str) -> Reservation:
         """A member that was bound is gone."""
-        return self._put(replace(old := self._by_gang[gang], bound=old.bound - {uid}))
+        old = self._by_gang[gang]
+        return self._put(replace(old, bound=old.bound - {uid}, seen=old.seen - {uid}))
 
     def mark_nominated(self, gang: str, uid: str) -> Reservation:
         """The member's nomination was seen on the pod: from now on its absence means a failed attempt."""
@@ -266,7 +295,14 @@ class Ledger:
         """
         old = self._by_gang[gang]
         state, actions = self._row(old.state, trigger, gang)
-        new = replace(old, state=state, since_seconds=now, cause=cause or trigger.value)
+        partial = old.partial_seconds if trigger is not Trigger.BROKEN else old.partial_seconds or now
+        new = replace(
+            old,
+            state=state,
+            since_seconds=now,
+            partial_seconds=partial,
+            cause=cause or trigger.value,
+        )
         if state is State.RELEASED:
             self._forget(old)
         else:
@@ -280,22 +316,18 @@ class Ledger:
         return old is not None and (old.state, trigger) in TRANSITIONS
 
     def reserved_on(self, node: str) -> Resources:
-        """What unbound slots of holding reservations keep on ``node``."""
+        """What reservations hold on ``node``."""
         return Resources.sum(
             slot.request
             for reservation in self._by_gang.values()
-            if reservation.state in HOLDING
-            for slot in reservation.open_slots
+            for slot in reservation.holds
             if slot.node == node
         )
 
     def reserved_nodes(self) -> frozenset[str]:
         """Nodes on which something is held."""
         return frozenset(
-            slot.node
-            for reservation in self._by_gang.values()
-            if reservation.state in HOLDING
-            for slot in reservation.open_slots
+            slot.node for reservation in self._by_gang.values() for slot in reservation.holds
         )
 
     def let_through(self, uid: str, pod: InFlight) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.keys import GATE
 from scheduler.ledger import Reservation, State
 from scheduler.model import Slot
 from scheduler.pods import Pod
 from scheduler.snapshot import NodeState
+from topology.resources import Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Limits:
 class Sign(StrEnum):
     """What was noticed about a reservation or one of its slots."""
 
-    BOUND = "bound"
+    BOUND = "the watch shows it bound"
     UNBOUND = "bound member is gone"
     NOMINATED = "nomination seen"
     NOMINATE = "nomination is missing"
@@ -62,27 +62,53 @@ def observe(
     notices: list[Notice] = []
     for slot in reservation.assignment.slots:
         if slot.uid in reservation.bound:
-            notice = _bound_slot(slot, pods)
+            notice = _bound_slot(reservation, slot, pods)
         else:
             notice = _open_slot(reservation, slot, pods, nodes, now_seconds, limits)
         if notice is not None:
             notices.append(notice)
     if reservation.state is State.RESERVED and not any(n.sign is Sign.LOST for n in notices):
-        late = now_seconds - reservation.since_seconds > limits.reserve_seconds
-        if late and not reservation.complete:
-            there = len(reservation.arrived) + len(reservation.bound)
-            cause = (
-                f"{there} of {len(reservation.assignment.slots)} members reached the barrier "
-                f"within {limits.reserve_seconds:g} s"
-            )
+        cause = _room_taken(reservation, nodes) or _overdue(reservation, now_seconds, limits)
+        if cause:
             notices.append(Notice(sign=Sign.LOST, cause=cause))
     return tuple(notices)
 
 
-def _bound_slot(slot: Slot, pods: Mapping[str, Pod]) -> Notice | None:
-    if slot.uid in pods:
-        return None
-    return Notice(sign=Sign.UNBOUND, uid=slot.uid, cause=f"pod {slot.pod} was deleted")
+def _room_taken(reservation: Reservation, nodes: Mapping[str, NodeState]) -> str:
+    """Why a place is lost to other pods; they run, so the room cannot come back by waiting."""
+    wanted: dict[str, Resources] = {}
+    for slot in reservation.holds:
+        wanted[slot.node] = wanted.get(slot.node, Resources()) + slot.request
+    for node, request in wanted.items():
+        if node in nodes and not nodes[node].free.fits(request):
+            return f"the room on node {node} was taken by other pods"
+    return ""
+
+
+def _overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> str:
+    if reservation.complete:
+        return ""
+    partial = reservation.partial_seconds
+    if partial is not None and now_seconds - partial > limits.abort_seconds:
+        return f"the gang has been bound in part for {limits.abort_seconds:g} s"
+    if now_seconds - reservation.since_seconds <= limits.reserve_seconds:
+        return ""
+    there = len(reservation.arrived) + len(reservation.bound)
+    return (
+        f"{there} of {len(reservation.assignment.slots)} members reached the barrier "
+        f"within {limits.reserve_seconds:g} s"
+    )
+
+
+def _bound_slot(
+    reservation: Reservation, slot: Slot, pods: Mapping[str, Pod]
+) -> Notice | None:
+    pod = pods.get(slot.uid)
+    if pod is None:
+        return Notice(sign=Sign.UNBOUND, uid=slot.uid, cause=f"pod {slot.pod} was deleted")
+    if pod.node == slot.node and slot.uid not in reservation.seen:
+        return Notice(sign=Sign.BOUND, uid=slot.uid)
+    return None
 
 
 def _open_slot(
@@ -136,7 +162,7 @@ def _on_its_way(
         if waited > limits.renominate_seconds:
             return Notice(sign=Sign.NOMINATE, uid=slot.uid)
         return None
-    attempted = GATE not in pod.gates and not pod.gates and reservation.ungated_seconds is not None
+    attempted = not pod.gates and reservation.ungated_seconds is not None
     if attempted and slot.uid not in reservation.granted:
         # The attempt failed and we were never asked: no node passed the in-tree filters.
         cause = f"kube-scheduler's own filters refused node {slot.node} for pod {slot.pod}"
