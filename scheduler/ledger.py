@@ -241,6 +241,12 @@ class Ledger:
         self._gang_of.update((slot.uid, new.key) for slot in assignment.slots)
         return tuple(Effect(action=action, reservation=new, cause="planned") for action in actions)
 
+    def clear(self) -> None:
+        """Forget everything: this replica does not lead any more."""
+        self._by_gang.clear()
+        self._gang_of.clear()
+        self._in_flight.clear()
+
     def restore(self, reservation: Reservation) -> None:
         """Put back a reservation read from its Gang object after a restart."""
         self._by_gang[reservation.key] = reservation

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.ledger import Reservation, State
-from scheduler.model import Slot
+from scheduler.model import Gang, Slot
 from scheduler.pods import Pod
 from scheduler.snapshot import NodeState
 from topology.resources import Resources
@@ -120,6 +120,10 @@ def _open_slot(
     limits: Limits,
 ) -> Notice | None:
     pod = pods.get(slot.uid)
+    if reservation.state in (State.ABORTING, State.DEGRADED):
+        # Its loss is known already; only a binding that came late is news.
+        bound = pod is not None and pod.node == slot.node
+        return Notice(sign=Sign.BOUND, uid=slot.uid) if bound else None
     if pod is None or pod.terminating:
         verb = "was deleted" if pod is None else "is being deleted"
         return Notice(sign=Sign.LOST, uid=slot.uid, cause=f"pod {slot.pod} {verb}")
@@ -181,3 +185,10 @@ def _late(
         return None
     cause = f"pod {slot.pod} did not reach the barrier for node {slot.node}"
     return Notice(sign=Sign.LOST, uid=slot.uid, cause=cause, node=slot.node)
+
+
+def whole(gang: Gang) -> bool:
+    """Whether the gang runs at its minimum, in all and of every role."""
+    running = [len(podset.running) for podset in gang.podsets]
+    enough = all(n >= p.min_count for n, p in zip(running, gang.podsets, strict=True))
+    return enough and sum(running) >= gang.min_members

@@ -1,0 +1,112 @@
+"""Deployment settings of ``muster serve``. Each field gives its unit, default and the reason for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from scheduler.policy import Policy
+from scheduler.progress import Limits
+
+
+class ConfigError(Exception):
+    """A setting is unknown or of the wrong type; the text names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings of the service; ``load`` reads them from a mapping, ``dump`` prints them."""
+
+    listen: str = "0.0.0.0:9443"
+    """Address of the HTTPS server for kube-scheduler (verbs), admission, health and metrics."""
+    grpc_listen: str = "0.0.0.0:9444"
+    """Address of the gRPC server; empty turns it off."""
+    grpc_reflection: bool = False
+    """Serve gRPC reflection; off, because it tells strangers the API."""
+    tls_dir: str = ""
+    """Folder with tls.crt, tls.key and ca.crt; empty: made, renewed and kept in the Secret."""
+    tls_secret: str = "muster-tls"
+    """Secret of the service's namespace that holds certificates made by the service."""
+    tls_names: tuple[str, ...] = ()
+    """Further DNS names or IP addresses that the made certificate is valid for."""
+    client_ca: str = ""
+    """CA file of clients; when given, the verbs need a client certificate (mTLS)."""
+    namespace: str = "muster-system"
+    """Where the Lease and the Secret live."""
+    kubeconfig: str = ""
+    """Path of a kubeconfig; empty: in-cluster, else $KUBECONFIG or the default path."""
+    guarded: bool = False
+    """The kube-scheduler also sends plain pods that ask for vendor resources (design section 8)."""
+    identity: str = ""
+    """Holder identity in the Lease; empty: host name and process id."""
+    lease_seconds: float = 15
+    """Life of the planner's Lease; the second replica takes over after this when the first one dies."""
+    barrier_seconds: float = 25
+    """How long a bind call is held for its siblings; below the 30 s timeout of kube-scheduler."""
+    bind_retry_seconds: float = 8
+    """How long a Binding that got no answer is tried again before the gang is aborted."""
+    exclude_seconds: float = 30
+    """How long a node that kube-scheduler's filters refused is left out of the gang's plans."""
+    debounce_seconds: float = 0.02
+    """Changes are gathered this long before a cycle, so that a gang's pods are seen together."""
+    interval_seconds: float = 0.1
+    """Least time between the starts of two cycles in a busy cluster."""
+    ungate_delay_seconds: float = 0
+    """Pause between nominating and ungating a gang; only for tests that look at that moment."""
+    kept_decisions: int = 32
+    """Decisions that /debug/snapshot can replay."""
+    log_level: str = "info"
+    log_json: bool = True
+    policy: Policy = field(default_factory=Policy)
+    limits: Limits = field(default_factory=Limits)
+
+
+def load(values: Mapping[str, Any], base: Config = Config()) -> Config:
+    """``base`` with ``values`` put in. Raises ``ConfigError`` naming the key that is wrong."""
+    known = {item.name: item for item in fields(Config)}
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}; known: {', '.join(sorted(known))}")
+        current = getattr(base, key)
+        if isinstance(current, (Policy, Limits)):
+            changes[key] = _load_group(key, value, current)
+        else:
+            changes[key] = _checked(key, value, current)
+    return replace(base, **changes)
+
+
+def _load_group(key: str, value: object, current: Policy | Limits) -> Policy | Limits:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{key}: expected a mapping, not {value!r}")
+    known = {item.name for item in fields(current)}
+    for name in value:
+        if name not in known:
+            raise ConfigError(f"unknown setting {key}.{name}; known: {', '.join(sorted(known))}")
+    return replace(
+        current,
+        **{name: _checked(f"{key}.{name}", v, getattr(current, name)) for name, v in value.items()},
+    )
+
+
+def _checked(key: str, value: object, current: object) -> object:
+    if isinstance(current, bool):
+        if isinstance(value, bool):
+            return value
+    elif isinstance(current, (int, float)):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+            return type(current)(value) if isinstance(current, float) else value
+    elif isinstance(current, tuple):
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif isinstance(value, str):
+        return value
+    raise ConfigError(f"{key}: {value!r} is not a {type(current).__name__} such as {current!r}")
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """The settings as a plain mapping; ``load(dump(c)) == c``."""
+    document = asdict(config)
+    document["tls_names"] = list(config.tls_names)
+    return document

@@ -1,0 +1,239 @@
+"""Carries out what the engine decides: nominations, gates, Bindings, evictions. All API calls are here.
+
+Work runs in tasks of the service's event loop; a task that belongs to a plan looks before each step
+whether the plan is still the gang's present one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from extender.barrier import Barrier
+from extender.config import Config
+from extender.ports import BindOutcome, BindResult, ClusterWrites, PodRef
+from extender.reporter import Reporter
+from scheduler.keys import FLAVOR, GATE, NODE, PLAN, RANK
+from scheduler.ledger import Action, Effect, Ledger, Reservation, State
+from scheduler.model import Slot
+from scheduler.state import ClusterState
+
+log = structlog.get_logger("muster.executor")
+
+
+class Outcomes(Protocol):
+    """Whom the executor tells what became of its work (the engine)."""
+
+    def ungated(self, reservation: Reservation) -> None:
+        """All gates of the plan's members are removed."""
+
+    def bindings_done(self, reservation: Reservation, failure: str) -> None:
+        """Every Binding of the plan was tried; ``failure`` is empty when all exist."""
+
+    def lose(self, key: str, cause: str, node: str | None = None) -> None:
+        """The plan cannot be carried through."""
+
+
+class Executor:
+    """Performs effects. ``outcomes`` is set once, by the composition root, before anything runs."""
+
+    outcomes: Outcomes
+
+    def __init__(
+        self,
+        config: Config,
+        state: ClusterState,
+        ledger: Ledger,
+        writes: ClusterWrites,
+        reporter: Reporter,
+        metrics: Any,
+    ) -> None:
+        self.barrier = Barrier()
+        self._config = config
+        self._state = state
+        self._ledger = ledger
+        self._writes = writes
+        self._reporter = reporter
+        self._metrics = metrics
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._touches = 0
+
+    def perform(self, effect: Effect) -> None:
+        """Start what ``effect`` asks for. COMMIT is awaited by the planner itself (``commit``)."""
+        reservation = effect.reservation
+        match effect.action:
+            case Action.RELEASE_MEMBERS:
+                self.release_members(reservation)
+            case Action.BIND:
+                self._spawn(self._bind_all(reservation))
+            case Action.FAIL_HELD:
+                self.fail_held(reservation, f"muster: plan given up: {effect.cause}")
+            case Action.UNNOMINATE:
+                self._spawn(self._unnominate(reservation))
+            case Action.EVICT:
+                self._spawn(self._evict(reservation))
+            case Action.REPORT | Action.COMMIT:
+                self.report_changed()
+
+    def report_changed(self) -> None:
+        """The Gang objects may need an update."""
+        self._reporter.wake()
+
+    def fail_held(self, reservation: Reservation, error: str) -> None:
+        """Answer the bind calls that wait at the barrier with an error."""
+        self.barrier.fail([slot.uid for slot in reservation.open_slots], error)
+
+    async def commit(self, reservation: Reservation) -> bool:
+        """Write the Gang object as Planned; False when somebody else changed it meanwhile."""
+        return await self._reporter.commit(reservation)
+
+    def release_members(self, reservation: Reservation) -> None:
+        """Nominate all members, then remove their gates."""
+        self._spawn(self._release(reservation))
+
+    def nominate(self, reservation: Reservation, uid: str) -> None:
+        """Set one member's nomination again."""
+        slot = next(slot for slot in reservation.assignment.slots if slot.uid == uid)
+        self._spawn(self._nominate_again(reservation, slot))
+
+    def touch(self, reservation: Reservation) -> None:
+        """Have kube-scheduler read the nominations of all open members again."""
+        self._touches += 1
+        token = f"{reservation.plan_id}.{self._touches}.{time.time_ns() // 10**6}"
+        for slot in reservation.open_slots:
+            self._spawn(self._touch(reservation, slot, token))
+
+    async def drain(self) -> None:
+        """Wait for the work in hand, at a graceful stop."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def _ref(self, reservation: Reservation, slot: Slot) -> PodRef:
+        return PodRef(namespace=reservation.assignment.namespace, name=slot.pod, uid=slot.uid)
+
+    def _current(self, reservation: Reservation) -> bool:
+        now = self._ledger.get(reservation.key)
+        return now is not None and now.plan_id == reservation.plan_id and now.state is State.RESERVED
+
+    async def _release(self, reservation: Reservation) -> None:
+        """Nominations come first, so that the places are held before anybody may enter the queue."""
+        with self._metrics.stage("nominate"):
+            there = await asyncio.gather(
+                *(
+                    self._writes.nominate(self._ref(reservation, slot), slot.node)
+                    for slot in reservation.open_slots
+                )
+            )
+        if not all(there):
+            self.outcomes.lose(reservation.key, "a member was deleted before it was nominated")
+            return
+        if self._config.ungate_delay_seconds:
+            await self._hold(reservation)
+        if not self._current(reservation):
+            return
+        gated = [
+            slot
+            for slot in reservation.open_slots
+            if (pod := self._state.pods.get(slot.uid)) is None or GATE in pod.gates
+        ]
+        with self._metrics.stage("ungate"):
+            await asyncio.gather(
+                *(self._writes.ungate(self._ref(reservation, slot)) for slot in gated)
+            )
+        if self._current(reservation):
+            self.outcomes.ungated(reservation)
+
+    async def _hold(self, reservation: Reservation) -> None:
+        """The pause for tests: kube-scheduler takes a gated pod's nomination over with any later update."""
+        await asyncio.sleep(min(0.3, self._config.ungate_delay_seconds))
+        if self._current(reservation):
+            self.touch(reservation)
+        await asyncio.sleep(max(0.0, self._config.ungate_delay_seconds - 0.3))
+
+    async def _nominate_again(self, reservation: Reservation, slot: Slot) -> None:
+        if self._current(reservation):
+            await self._writes.nominate(self._ref(reservation, slot), slot.node)
+
+    async def _touch(self, reservation: Reservation, slot: Slot, token: str) -> None:
+        await self._writes.touch(self._ref(reservation, slot), token)
+
+    async def _unnominate(self, reservation: Reservation) -> None:
+        """A new plan may have nominated the same pods meanwhile: it wins."""
+        for slot in reservation.open_slots:
+            found = self._ledger.of_pod(slot.uid)
+            if found is None or found[0].plan_id == reservation.plan_id:
+                await self._writes.nominate(self._ref(reservation, slot), None)
+
+    async def _evict(self, reservation: Reservation) -> None:
+        bound = [slot for slot in reservation.assignment.slots if slot.uid in reservation.bound]
+        gang = self._state.gang(reservation.key)
+        others = [] if gang is None else [m for p in gang.podsets for m in p.running]
+        refs = {slot.uid: self._ref(reservation, slot) for slot in bound}
+        for member in others:
+            refs.setdefault(
+                member.uid,
+                PodRef(
+                    namespace=reservation.assignment.namespace, name=member.pod, uid=member.uid
+                ),
+            )
+        await asyncio.gather(*(self._writes.evict(ref) for ref in refs.values()))
+
+    async def _bind_all(self, reservation: Reservation) -> None:
+        """Create all Bindings at once; each held call gets its own result."""
+        with self._metrics.stage("bind"):
+            outcomes = await asyncio.gather(
+                *(self._bind_one(reservation, slot) for slot in reservation.open_slots)
+            )
+        failures = [text for text in outcomes if text]
+        self.outcomes.bindings_done(reservation, failures[0] if failures else "")
+
+    async def _bind_one(self, reservation: Reservation, slot: Slot) -> str:
+        annotations = _binding_annotations(reservation, slot)
+        deadline = time.monotonic() + self._config.bind_retry_seconds
+        pause = 0.1
+        while True:
+            outcome = await self._writes.bind(self._ref(reservation, slot), slot.node, annotations)
+            if outcome.result is not BindResult.RETRY or time.monotonic() + pause > deadline:
+                break
+            await asyncio.sleep(pause)
+            pause *= 2
+        return self._bound(reservation, slot, outcome)
+
+    def _bound(self, reservation: Reservation, slot: Slot, outcome: BindOutcome) -> str:
+        if outcome.result is BindResult.BOUND:
+            current = self._ledger.get(reservation.key)
+            if current is not None and current.plan_id == reservation.plan_id:
+                self._ledger.mark_bound(reservation.key, slot.uid)
+            self.barrier.answer(slot.uid)
+            return ""
+        error = f"pod {slot.pod} could not be bound to {slot.node}: {outcome.result.value}"
+        error = f"{error}: {outcome.message}" if outcome.message else error
+        self.barrier.answer(slot.uid, f"muster: {error}")
+        return error
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _binding_annotations(reservation: Reservation, slot: Slot) -> Mapping[str, str]:
+    annotations = {RANK: str(slot.rank), NODE: slot.node, PLAN: reservation.plan_id}
+    if reservation.assignment.flavor:
+        annotations[FLAVOR] = reservation.assignment.flavor
+    return annotations
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """An API error ends one step only: the next observation starts it again."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a step must not end the service; it is tried again
+        log.warning("step failed", error=repr(error))

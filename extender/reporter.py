@@ -1,0 +1,249 @@
+"""Gang objects and events: writes what the engine decided where users look for it.
+
+The commit of a plan goes through ``commit`` (awaited, with a resourceVersion precondition); everything
+else is brought up to date by ``run``, which writes only what differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from extender.config import Config
+from extender.ports import ClusterWrites, PodRef
+from scheduler.gang_object import (
+    Phase,
+    Record,
+    gang_manifest,
+    gang_status,
+    object_name,
+    read_record,
+)
+from scheduler.ledger import Ledger, Reservation, State
+from scheduler.model import Code, Gang, GangAssignment
+from scheduler.progress import whole
+from scheduler.solve.reasons import explain
+from scheduler.state import ClusterState
+
+log = structlog.get_logger("muster.reporter")
+
+_PHASE = {
+    State.PROPOSED: Phase.PLANNED,
+    State.RESERVED: Phase.PLANNED,
+    State.BINDING: Phase.BINDING,
+    State.BOUND: Phase.BOUND,
+    State.ABORTING: Phase.ABORTING,
+    State.DEGRADED: Phase.DEGRADED,
+}
+_EVENT_PODS = 64
+"""Events go to at most this many members of a gang."""
+
+
+class Reporter:
+    """Keeps the Gang objects equal to what is known. One writer: the leading replica."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: ClusterState,
+        ledger: Ledger,
+        writes: ClusterWrites,
+        latest: Callable[[], Mapping[str, GangAssignment]],
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._ledger = ledger
+        self._writes = writes
+        self._latest = latest
+        self._written: dict[str, Mapping[str, Any]] = {}
+        self._wake = asyncio.Event()
+        self.leading: Callable[[], bool] = lambda: False
+        self.listeners: list[Callable[[str], None]] = []
+        """Called with the key of each gang whose record was written or deleted."""
+
+    def wake(self) -> None:
+        """Something to report may have changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Bring Gang objects up to date until cancelled; at most ten rounds a second."""
+        while True:
+            try:
+                async with asyncio.timeout(2):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass  # gangs disappear without a decision
+            self._wake.clear()
+            if self.leading():
+                await self._round()
+            await asyncio.sleep(0.1)
+
+    def record(self, gang: Gang) -> Record:
+        """What is to be said about ``gang`` now: the one source of status, event and ``explain``."""
+        reservation = self._ledger.get(gang.key)
+        running = sum(len(podset.running) for podset in gang.podsets)
+        if reservation is not None:
+            return self._reserved_record(gang, reservation, running)
+        known = read_record(self.known(gang.key) or {})
+        assignment = self._latest().get(gang.key)
+        if running and known is not None and known.assignment.slots and not _pending(gang):
+            return self._settled_record(gang, known, running)
+        if assignment is None:
+            assignment = GangAssignment(
+                namespace=gang.namespace, gang=gang.name, reason=gang.blocked
+            )
+        return Record(
+            phase=_phase(gang, running, assignment),
+            plan_id=known.plan_id if known and running else "",
+            assignment=assignment,
+            message=explain(gang, assignment),
+            bound=running,
+        )
+
+    def _reserved_record(self, gang: Gang, reservation: Reservation, running: int) -> Record:
+        phase = _PHASE[reservation.state]
+        if phase is Phase.PLANNED and reservation.bound:
+            phase = Phase.BINDING
+        message = explain(gang, reservation.assignment)
+        if phase in (Phase.ABORTING, Phase.DEGRADED):
+            total = len(reservation.assignment.slots)
+            message = (
+                f"{len(reservation.bound)} of {total} members are bound; {reservation.cause}"
+            )
+        return Record(
+            phase=phase,
+            plan_id=reservation.plan_id,
+            assignment=reservation.assignment,
+            message=message[:1000],
+            bound=max(running, len(reservation.bound)),
+        )
+
+    def _settled_record(self, gang: Gang, known: Record, running: int) -> Record:
+        """A gang whose reservation has ended: its places are on record, its members are counted."""
+        phase = _phase(gang, running, known.assignment)
+        missing = gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
+        message = known.message
+        if phase is Phase.DEGRADED and missing and gang.blocked is not None:
+            message = gang.blocked.message
+        elif phase is Phase.BOUND:
+            message = explain(gang, known.assignment)
+        return Record(
+            phase=phase,
+            plan_id=known.plan_id,
+            assignment=known.assignment,
+            message=message,
+            bound=running,
+        )
+
+    def known(self, key: str) -> Mapping[str, Any] | None:
+        """The Gang object as last seen: by the watch, or written by us and not seen yet."""
+        namespace, _, name = key.partition("/")
+        stored = f"{namespace}/{object_name(name)}"
+        seen, written = self._state.gang_objects.get(stored), self._written.get(stored)
+        if seen is None or written is None:
+            return seen or written
+        return max(seen, written, key=_version)
+
+    async def commit(self, reservation: Reservation) -> bool:
+        """Write phase Planned with the members' places: the commit point of a plan."""
+        gang = self._state.gang(reservation.key)
+        if gang is None:
+            return False
+        return await self._write(gang, self._reserved_record(gang, reservation, 0))
+
+    async def _round(self) -> None:
+        gangs = {gang.key: gang for gang in self._state.gangs()}
+        work = []
+        for gang in gangs.values():
+            reservation = self._ledger.get(gang.key)
+            if reservation is not None and reservation.state is State.PROPOSED:
+                continue  # its commit is being written
+            record = self.record(gang)
+            status = _status_of(self.known(gang.key))
+            if _content(gang_status(record, gang)) != _content(status):
+                work.append(self._write(gang, record))
+        live = {f"{g.namespace}/{object_name(g.name)}" for g in gangs.values()}
+        for stored in {**self._state.gang_objects, **self._written}:
+            if stored not in live:
+                work.append(self._delete(stored))
+        for result in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.warning("report failed, will be tried again", error=repr(result))
+                self._wake.set()
+
+    async def _write(self, gang: Gang, record: Record) -> bool:
+        known = self.known(gang.key)
+        before = _status_of(known)
+        status = gang_status(record, gang)
+        same_phase = before.get("phase") == status["phase"]
+        status["phaseSince"] = before.get("phaseSince") if same_phase else _now()
+        manifest = gang_manifest(gang)
+        written = await self._writes.write_gang(manifest, status, known)
+        if written is None:
+            self._written.pop(f"{gang.namespace}/{object_name(gang.name)}", None)
+            self._wake.set()
+            return False
+        self._written[f"{gang.namespace}/{object_name(gang.name)}"] = written
+        for listener in self.listeners:
+            listener(gang.key)
+        if not same_phase or before.get("message") != record.message:
+            await self._event(gang, record, written)
+        return True
+
+    async def _event(self, gang: Gang, record: Record, obj: Mapping[str, Any]) -> None:
+        waiting = record.phase in (Phase.WAITING, Phase.INVALID, Phase.DEGRADED, Phase.ABORTING)
+        reason = record.assignment.reason
+        title = reason.code.value if waiting and reason else record.phase.value
+        kind = "Warning" if waiting else "Normal"
+        members = [member for podset in gang.podsets for member in podset.members]
+        pods: list[PodRef | None] = [None]
+        pods += [
+            PodRef(namespace=gang.namespace, name=member.pod, uid=member.uid)
+            for member in members[:_EVENT_PODS]
+        ]
+        await asyncio.gather(
+            *(self._writes.event(pod, obj, kind, title, record.message) for pod in pods)
+        )
+
+    async def _delete(self, stored: str) -> None:
+        namespace, _, name = stored.partition("/")
+        await self._writes.delete_gang(namespace, name)
+        self._written.pop(stored, None)
+        for listener in self.listeners:
+            listener(stored)
+
+
+def _phase(gang: Gang, running: int, assignment: GangAssignment) -> Phase:
+    if running and whole(gang):
+        return Phase.BOUND
+    if running:
+        return Phase.DEGRADED
+    reason = assignment.reason
+    invalid = reason is not None and reason.code is Code.INVALID_REQUEST
+    return Phase.INVALID if invalid else Phase.WAITING
+
+
+def _pending(gang: Gang) -> bool:
+    return any(podset.pending for podset in gang.podsets)
+
+
+def _status_of(obj: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return (obj or {}).get("status") or {}
+
+
+def _content(status: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a status worth writing: everything but the times; empty and absent are the same."""
+    return {key: value for key, value in status.items() if key != "phaseSince" and value}
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    text = str(obj.get("metadata", {}).get("resourceVersion", ""))
+    return int(text) if text.isdigit() else 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
