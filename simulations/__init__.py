@@ -1,0 +1,1 @@
+"""Real and simulated clusters: a local control plane, fleets of nodes, scenarios and reports."""
