@@ -1,0 +1,113 @@
+"""From manifests to a snapshot: what ``muster serve`` learns by watching, read from files."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from extender.tools.documents import InputError, read_objects
+from scheduler import keys, snapshot_json
+from scheduler.gang_object import COMMITTED, read_record
+from scheduler.gangs import owners
+from scheduler.model import GangAssignment
+from scheduler.policy import Policy
+from scheduler.snapshot import Snapshot
+from scheduler.state import ClusterState
+from topology.keys import KUEUE_GROUP
+from topology.model import Problem
+
+Object = Mapping[str, Any]
+
+READ_KINDS: Mapping[tuple[str, str], str] = {
+    ("", "Node"): "Node",
+    ("", "Namespace"): "Namespace",
+    ("", "Pod"): "Pod",
+    ("scheduling.k8s.io", "PriorityClass"): "PriorityClass",
+    (KUEUE_GROUP, "Topology"): "Topology",
+    (keys.GROUP, "Flavor"): "Flavor",
+    (keys.GROUP, "Gang"): "Gang",
+}
+"""(API group, kind) -> the name under which ``ClusterState`` knows it."""
+
+_KNOWN = frozenset({*READ_KINDS, *owners.KINDS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What the input says."""
+
+    snapshot: Snapshot
+    policy: Policy = Policy()
+    problems: tuple[Problem, ...] = ()
+    """What was wrong with owners; problems of nodes and other objects are in the snapshot."""
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    """Kinds that mean nothing to the planner -> how many of them were given."""
+    gang_objects: Mapping[str, Object] = field(default_factory=dict)
+    """``Gang`` objects of the input by ``namespace/name`` of the gang."""
+
+
+def add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The option ``-f``, the same in every command."""
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        default=[],
+        required=required,
+        metavar="FILE",
+        help="Kubernetes manifests, YAML or JSON; - is standard input; may be repeated",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what was ignored")
+
+
+def load(paths: Sequence[str]) -> Inputs:
+    """Read ``paths`` and take the snapshot. Raises ``InputError``."""
+    return understand(read_objects(paths))
+
+
+def understand(objects: Sequence[Object]) -> Inputs:
+    """The snapshot of ``objects``, or the one that a ``Snapshot`` document among them holds."""
+    snapshots = [obj for obj in objects if owners.kind_of(obj) == (keys.GROUP, "Snapshot")]
+    if snapshots:
+        if len(objects) > 1:
+            raise InputError("a Snapshot is planned by itself: give no other objects with it")
+        try:
+            snapshot, policy = snapshot_json.load(snapshots[0])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the Snapshot cannot be read: {error!r}") from None
+        return Inputs(snapshot=snapshot, policy=policy)
+    state, problems = state_of(objects)
+    ignored = Counter(str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN)
+    return Inputs(
+        snapshot=state.snapshot(kept_reservations(state)),
+        problems=problems,
+        ignored=dict(sorted(ignored.items())),
+        gang_objects=state.gang_objects,
+    )
+
+
+def state_of(objects: Sequence[Object]) -> tuple[ClusterState, tuple[Problem, ...]]:
+    """A ``ClusterState`` of ``objects`` and of the pods that their owners are going to make."""
+    expansion = owners.expand(objects)
+    state = ClusterState()
+    for obj in objects:
+        kind = READ_KINDS.get(owners.kind_of(obj))
+        if kind is not None and kind != "Pod":
+            state.apply(kind, "ADDED", obj)
+    for pod in expansion.pods:
+        state.apply("Pod", "ADDED", pod)
+    return state, expansion.problems
+
+
+def kept_reservations(state: ClusterState) -> tuple[GangAssignment, ...]:
+    """Committed decisions among the Gang objects, which a Muster that starts here keeps."""
+    gangs = {gang.key for gang in state.gangs()}
+    records = (read_record(obj) for obj in state.gang_objects.values())
+    return tuple(
+        record.assignment
+        for record in records
+        if record and record.phase in COMMITTED and record.assignment.key in gangs
+    )

@@ -1,0 +1,187 @@
+"""``muster plan -f FILE...``: the decision that Muster would make, from manifests alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from extender.tools import table, yaml_text
+from extender.tools.documents import InputError, read_documents
+from extender.tools.inputs import Inputs, add_files, load
+from scheduler.model import Gang, GangAssignment, Plan
+from scheduler.plan_json import plan_document
+from scheduler.policy import Policy
+from scheduler.snapshot import Snapshot
+from scheduler.solve import solve
+from scheduler.solve.check import verify
+from scheduler.solve.reasons import explain
+
+ALL_PLACED, SOME_WAIT, BUG = 0, 1, 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``muster plan``."""
+    add_files(parser, required=True)
+    parser.add_argument(
+        "-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table"
+    )
+    parser.add_argument(
+        "--budget",
+        type=_seconds,
+        metavar="SECONDS",
+        help="deterministic time of the solver (default 10)",
+    )
+    parser.add_argument("--policy", metavar="FILE", help="a Policy document, YAML or JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan. 0: all gangs placed, 1: some wait, 3: the plan is wrong (a bug)."""
+    inputs = load(args.filename)
+    decision = decide(inputs, read_policy(args.policy, inputs.policy, args.budget))
+    _warn(inputs, verbose=args.verbose)
+    if decision.violations:
+        sys.stderr.write(decision.bug_report)
+        return BUG
+    if args.output == "table":
+        print("\n".join(_report(decision, table.width())))
+    else:
+        sys.stdout.write(_text(decision.document, args.output))
+    placed = all(assignment.placed for assignment in decision.plan.assignments)
+    return ALL_PLACED if placed else SOME_WAIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A checked plan with what it was made from."""
+
+    snapshot: Snapshot
+    plan: Plan
+    violations: tuple[str, ...]
+    seconds: float
+    """Wall-clock time of the solver and the check."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON object of the contract."""
+        return plan_document(self.snapshot, self.plan, self.seconds)
+
+    @property
+    def gangs(self) -> Iterator[tuple[Gang, GangAssignment]]:
+        """Each gang with the decision about it."""
+        by_key = {gang.key: gang for gang in self.snapshot.gangs}
+        return ((by_key[assignment.key], assignment) for assignment in self.plan.assignments)
+
+    @property
+    def bug_report(self) -> str:
+        """What to tell the user about a plan that the checker refuses."""
+        found = "".join(f"  {violation}\n" for violation in self.violations)
+        return (
+            "muster: this is a bug in Muster: the plan breaks its own rules and is not shown\n"
+            f"{found}Please open an issue with these lines and the input files.\n"
+        )
+
+
+def decide(inputs: Inputs, policy: Policy) -> Decision:
+    """Solve and check."""
+    start = time.perf_counter()
+    plan = solve(inputs.snapshot, policy)
+    violations = verify(inputs.snapshot, plan)
+    return Decision(
+        snapshot=inputs.snapshot,
+        plan=plan,
+        violations=violations,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def read_policy(path: str | None, policy: Policy, budget: int | None) -> Policy:
+    """``policy`` changed by a file of options and by ``--budget``. Raises ``InputError``."""
+    if path is not None:
+        for document in read_documents(path):
+            policy = replace(policy, **_options(document.value, path))
+    return policy if budget is None else replace(policy, budget_seconds=budget)
+
+
+def _options(document: Mapping[str, Any], path: str) -> dict[str, int]:
+    options = document.get("spec", document)
+    known = {_camel(field.name): field.name for field in fields(Policy)}
+    found = {}
+    for key, value in options.items() if isinstance(options, Mapping) else ():
+        if key in ("apiVersion", "kind", "metadata"):
+            continue
+        if key not in known:
+            raise InputError(f"{path}: {key} is no option; options are {', '.join(known)}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InputError(f"{path}: {key} is {value!r}, not a whole number of 0 or more")
+        found[known[key]] = value
+    return found
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.title() for part in rest)
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds above 0")
+    return int(text)
+
+
+def _text(document: Mapping[str, Any], form: str) -> str:
+    return yaml_text.write([document]) if form == "yaml" else json.dumps(document, indent=1) + "\n"
+
+
+def _warn(inputs: Inputs, *, verbose: bool) -> None:
+    for problem in (*inputs.problems, *inputs.snapshot.problems):
+        print(f"muster: {problem}", file=sys.stderr)
+    if verbose and inputs.ignored:
+        shown = ", ".join(f"{count} {kind}" for kind, count in inputs.ignored.items())
+        print(f"muster: ignored {shown}", file=sys.stderr)
+
+
+def _report(decision: Decision, limit: int | None) -> Iterator[str]:
+    """The plan for people: a table, what waits and why, and one line of totals."""
+    headers = ("GANG", "MEMBERS", "FLAVOR", "NODES", "DOMAINS")
+    rows = [_row(gang, assignment) for gang, assignment in decision.gangs]
+    if rows:
+        yield table.render(headers, rows, limit)
+        yield ""
+    for gang, assignment in decision.gangs:
+        if not assignment.placed or assignment.passed_over:
+            head = table.paint(gang.key, table.YELLOW if not assignment.placed else table.GREEN)
+            yield table.paragraph(head, explain(gang, assignment), limit)
+    yield _totals(decision)
+
+
+def _row(gang: Gang, assignment: GangAssignment) -> tuple[str, ...]:
+    running = sum(len(podset.running) for podset in gang.podsets)
+    here = running + len(assignment.slots)
+    if not assignment.placed:
+        code = assignment.reason.code.value if assignment.reason else ""
+        return gang.key, f"{here}/{gang.size}", f"waits: {code}", "", ""
+    flavor = "-"
+    if assignment.flavor is not None:
+        flavor = f"{assignment.flavor} (choice {assignment.flavor_rank + 1} of {len(gang.flavors)})"
+    nodes = table.names([slot.node for slot in assignment.slots]) or "running"
+    domains = ", ".join(
+        f"{level} {names[0]}" if len(names) == 1 else f"{len(names)} {level}s"
+        for level, names in assignment.domains.items()
+    )
+    return gang.key, f"{here}/{gang.size}", flavor, nodes, domains
+
+
+def _totals(decision: Decision) -> str:
+    placed = sum(assignment.placed for assignment in decision.plan.assignments)
+    total = len(decision.plan.assignments)
+    counts = decision.document["snapshot"]
+    return (
+        f"{placed} of {total} gangs placed on {counts['nodes']} nodes with {counts['pods']} pods; "
+        f"solver: {decision.plan.status.value} in {decision.seconds:.2f} s"
+    )

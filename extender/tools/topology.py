@@ -1,0 +1,152 @@
+"""``muster topology``: the fleet as Muster understands it, as a tree or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from extender.tools import live, table
+from extender.tools.inputs import Inputs, add_files, load, understand
+from scheduler.snapshot import NodeState, Snapshot
+from topology.model import Node
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``muster topology``."""
+    add_files(parser, required=False)
+    live.add_options(parser)
+    parser.add_argument(
+        "-o", "--output", choices=("tree", "json"), default="tree", help="default: tree"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the fleet of the files, or of the cluster when none is given."""
+    inputs = load(args.filename) if args.filename else understand(live.objects(args))
+    if args.output == "json":
+        print(json.dumps(topology_document(inputs), indent=1))
+    else:
+        print("\n".join(_lines(inputs)))
+    return 0
+
+
+def topology_document(inputs: Inputs) -> dict[str, Any]:
+    """The JSON object of design section 4."""
+    free = free_cards(inputs.snapshot)
+    of_nodes = {problem for state in inputs.snapshot.nodes for problem in state.node.problems}
+    others = [p for p in (*inputs.problems, *inputs.snapshot.problems) if p not in of_nodes]
+    return {
+        "nodes": {
+            state.node.name: _node_document(state.node, free[state.node.name])
+            for state in inputs.snapshot.nodes
+        },
+        "problems": [str(problem) for problem in others],
+    }
+
+
+def _node_document(node: Node, free: int) -> dict[str, Any]:
+    values = [step.value for step in node.path]
+    levels = [
+        {"level": step.level, "key": step.key, "domain": "/".join(values[: index + 1])}
+        for index, step in enumerate(node.path)
+    ]
+    cards = node.accelerator
+    return {
+        "levels": levels[::-1],
+        "scaleUp": node.scale_up,
+        "accelerators": cards
+        and {
+            "class": cards.device_class,
+            "count": cards.count,
+            "free": free,
+            "memoryBytes": cards.memory_bytes,
+        },
+        "problems": [str(problem) for problem in node.problems],
+    }
+
+
+def free_cards(snapshot: Snapshot) -> dict[str, int]:
+    """Accelerator cards of each node that neither pods nor reservations use."""
+    reserved: Counter[tuple[str, str]] = Counter()
+    for reservation in snapshot.reservations:
+        for slot in reservation.slots:
+            for name in slot.request:
+                reserved[slot.node, name] += slot.request[name]
+    free = {}
+    for state in snapshot.nodes:
+        cards = state.node.accelerator
+        name = state.node.name
+        left = state.free[cards.resource] - reserved[name, cards.resource] if cards else 0
+        free[name] = max(left, 0)
+    return free
+
+
+def _lines(inputs: Inputs) -> Iterator[str]:
+    snapshot = inputs.snapshot
+    yield f"{len(snapshot.nodes)} nodes; levels: {' > '.join(snapshot.levels)}"
+    free = free_cards(snapshot)
+    yield from _branches(snapshot, free, 0, 0, len(snapshot.nodes), "")
+    for problem in (*inputs.problems, *snapshot.problems):
+        yield table.paint(f"problem: {problem}", table.YELLOW)
+
+
+def _branches(
+    snapshot: Snapshot, free: dict[str, int], depth: int, lo: int, hi: int, indent: str
+) -> Iterator[str]:
+    """One line per domain of level ``depth`` and below in the node range ``[lo, hi)``."""
+    parts = list(_parts(snapshot, depth, lo, hi))
+    for index, (level, first, end) in enumerate(parts):
+        last = index == len(parts) - 1
+        states = snapshot.nodes[first:end]
+        label, counts = _label(snapshot, level, first), _counts(states, free)
+        yield f"{indent}{'└─ ' if last else '├─ '}{label}  {counts}"
+        if level < len(snapshot.levels) - 1:
+            inner = indent + ("   " if last else "│  ")
+            yield from _branches(snapshot, free, level + 1, first, end, inner)
+
+
+def _parts(snapshot: Snapshot, depth: int, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
+    """(level index, lo, hi) of the domains in ``[lo, hi)``; unknown levels are left out."""
+    while lo < hi:
+        level = depth
+        domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, lo])]
+        while not domain.known:
+            level += 1
+            domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, lo])]
+        yield level, domain.lo, domain.hi
+        lo = domain.hi
+
+
+def _label(snapshot: Snapshot, level: int, node: int) -> str:
+    domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, node])]
+    is_host = level == len(snapshot.levels) - 1
+    return domain.name if is_host else f"{snapshot.levels[level]} {domain.name}"
+
+
+def _counts(states: Sequence[NodeState], free: dict[str, int]) -> str:
+    """Cards by class: how many there are and how many are free; for one node also what is wrong."""
+    total: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for state in states:
+        if state.node.accelerator:
+            total[state.node.accelerator.device_class] += state.node.accelerator.count
+            left[state.node.accelerator.device_class] += free[state.node.name]
+    cards = ", ".join(f"{left[name]}/{total[name]} {name} free" for name in sorted(total))
+    words = [cards] if cards else []
+    if len(states) == 1:
+        words += _flags(states[0].node)
+    else:
+        words.insert(0, f"{len(states)} nodes")
+    return "; ".join(words)
+
+
+def _flags(node: Node) -> list[str]:
+    words = [] if node.ready else ["not ready"]
+    words += ["cordoned"] if node.unschedulable else []
+    words += ["quarantined"] if node.quarantined else []
+    words += ["1 problem"] if len(node.problems) == 1 else []
+    words += [f"{len(node.problems)} problems"] if len(node.problems) > 1 else []
+    return words
