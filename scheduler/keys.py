@@ -45,6 +45,9 @@ NODE = f"{GROUP}/node"
 FLAVOR = f"{GROUP}/flavor"
 PLAN = f"{GROUP}/plan"
 
+TOUCHED = f"{GROUP}/touched"
+"""Changed to make kube-scheduler look at a pod again, which restores its lost nominations."""
+
 MANAGED = f"{GROUP}/managed"
 """Namespace label; ``false`` means that none of its pods is ours."""
 
