@@ -319,15 +319,15 @@ def _object(answer: Any) -> Object:
     return answer if isinstance(answer, dict) else {}
 
 
-class _Cause(msgspec.Struct):
+class _Cause(msgspec.Struct, frozen=True):
     field: str = ""
 
 
-class _Details(msgspec.Struct):
+class _Details(msgspec.Struct, frozen=True):
     causes: tuple[_Cause, ...] = ()
 
 
-class _Status(msgspec.Struct):
+class _Status(msgspec.Struct, frozen=True):
     reason: str
     message: str = ""
     details: _Details = _Details()

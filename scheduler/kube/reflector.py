@@ -20,18 +20,7 @@ from typing import Any
 import msgspec
 
 from scheduler.kube.client import ApiError, KubeClient, Object
-from scheduler.kube.resources import (
-    FLAVORS,
-    GANGS,
-    LEASES,
-    NAMESPACES,
-    NODES,
-    PODS,
-    SCHEDULER_LEASE,
-    SYSTEM_NAMESPACE,
-    TOPOLOGIES,
-    Resource,
-)
+from scheduler.kube.resources import Resource
 from topology.keys import INITIAL_EVENTS_END
 
 _PAGE = 500
@@ -354,53 +343,3 @@ class Reflector:
 def _key(obj: Object) -> tuple[str, str]:
     metadata = obj["metadata"]
     return str(metadata.get("namespace", "")), str(metadata["name"])
-
-
-def default_sources() -> tuple[Source, ...]:
-    """Everything that ``ClusterState`` is made of, and kube-scheduler's Lease to see its restarts.
-
-    Finished pods are left out, as kube-scheduler does: a pod that finishes arrives as ``DELETED``.
-    """
-    unfinished = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
-    return (
-        Source(resource=NODES),
-        Source(resource=NAMESPACES),
-        Source(resource=PODS, query=unfinished),
-        Source(resource=FLAVORS),
-        Source(resource=GANGS),
-        Source(resource=TOPOLOGIES, optional=True),
-        Source(
-            resource=LEASES,
-            namespace=SYSTEM_NAMESPACE,
-            query={"fieldSelector": f"metadata.name={SCHEDULER_LEASE}"},
-        ),
-    )
-
-
-class Watches:
-    """Reflectors of several sources that report to one ``emit``, all in the loop they run in."""
-
-    def __init__(
-        self,
-        client: KubeClient,
-        emit: Emit,
-        sources: tuple[Source, ...] | None = None,
-        timing: Timing = Timing(),
-    ) -> None:
-        chosen = default_sources() if sources is None else sources
-        self.reflectors = tuple(Reflector(client, source, emit, timing) for source in chosen)
-
-    async def run(self) -> None:
-        """Watch everything until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for reflector in self.reflectors:
-                tasks.create_task(reflector.run(), name=f"watch {reflector.source.resource.plural}")
-
-    async def synced(self) -> None:
-        """Return when every source has reported all that existed."""
-        for reflector in self.reflectors:
-            await reflector.synced.wait()
-
-    def counters(self) -> dict[str, Counters]:
-        """Counters by kind."""
-        return {r.source.resource.kind: r.counters for r in self.reflectors}
