@@ -1,8 +1,8 @@
 """Kubernetes manifests from files and standard input: YAML or JSON, several documents, Lists.
 
 Input that cannot be read at all (no such file, bad syntax, not a Kubernetes object) is an
-``InputError`` that names file, document and line. Whatever is wrong *inside* an object is left to the
-readers, which turn it into a problem or a reason: one bad pod must not hide the other 20,000.
+``InputError`` that names file, document and line. Whatever is wrong *inside* an object is left to
+the readers, which turn it into a problem or a reason: one bad pod must not hide the other 20,000.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _open(value: Any, path: str, document: Document) -> Iterator[dict[str, Any]]
             )
     kind = value["kind"]
     if kind == "List" or (kind.endswith("List") and "items" in value):
-        items = value.get("items") or []
+        items = [] if value.get("items") is None else value["items"]
         if not isinstance(items, list):
             raise document.error(f"{where}items of {kind} is {_named(items)}, not a list")
         for index, item in enumerate(items):
