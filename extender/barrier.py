@@ -12,13 +12,17 @@ class Barrier:
     def __init__(self) -> None:
         self._held: dict[str, list[asyncio.Future[str]]] = {}
 
-    async def wait(self, uid: str, timeout_seconds: float) -> str:
+    def join(self, uid: str) -> asyncio.Future[str]:
+        """Register a call; hand the future to ``wait``. From here on an answer cannot be missed."""
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._held.setdefault(uid, []).append(future)
+        return future
+
+    async def wait(self, uid: str, future: asyncio.Future[str], timeout_seconds: float) -> str:
         """Hold the call until ``answer`` or ``fail``; the empty text means bound.
 
         Raises ``TimeoutError`` when neither came in time. A caller that goes away is forgotten.
         """
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._held.setdefault(uid, []).append(future)
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await future

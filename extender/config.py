@@ -44,8 +44,9 @@ class Config:
     """Life of the planner's Lease; the second replica takes over after this when the first one dies."""
     barrier_seconds: float = 25
     """How long a bind call is held for its siblings; below the 30 s timeout of kube-scheduler."""
-    bind_retry_seconds: float = 8
-    """How long a Binding that got no answer is tried again before the gang is aborted."""
+    bind_retry_seconds: float = 3
+    """How long a Binding that got no answer is tried again. With ``barrier_seconds`` it stays below the
+    30 s timeout of kube-scheduler, which gives the place away then."""
     exclude_seconds: float = 30
     """How long a node that kube-scheduler's filters refused is left out of the gang's plans."""
     debounce_seconds: float = 0.02

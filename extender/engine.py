@@ -323,6 +323,20 @@ class Engine:
         """All gates of the plan's members are removed: from now on arrivals are expected."""
         self.ledger.mark_ungated(reservation.key, time.monotonic())
 
+    def all_arrived(self, key: str) -> None:
+        """Every member is at the barrier: look at the nodes once more, then create the Bindings."""
+        now = time.monotonic()
+        reservation = self.ledger.get(key)
+        assert reservation is not None
+        notices = observe(
+            reservation, self.state.pods, self.state.nodes, now, self.config.limits
+        )
+        lost = next((notice for notice in notices if notice.sign is Sign.LOST), None)
+        if lost is not None:
+            self.lose(key, lost.cause, lost.node)
+        else:
+            self._move(key, Trigger.ALL_ARRIVED)
+
     def bindings_done(self, reservation: Reservation, failure: str) -> None:
         """Every Binding was tried: the gang is bound whole, or it is aborted."""
         current = self.ledger.get(reservation.key)

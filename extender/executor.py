@@ -15,9 +15,10 @@ import structlog
 
 from extender.barrier import Barrier
 from extender.config import Config
-from extender.ports import BindOutcome, BindResult, ClusterWrites, PodRef
+from extender.ports import ClusterWrites
 from extender.reporter import Reporter
 from scheduler.keys import FLAVOR, GATE, NODE, PLAN, RANK
+from scheduler.kube.writes import BindOutcome, BindResult, PodRef
 from scheduler.ledger import Action, Effect, Ledger, Reservation, State
 from scheduler.model import Slot
 from scheduler.state import ClusterState
@@ -197,22 +198,23 @@ class Executor:
         deadline = time.monotonic() + self._config.bind_retry_seconds
         pause = 0.1
         while True:
-            outcome = await self._writes.bind(self._ref(reservation, slot), slot.node, annotations)
-            if outcome.result is not BindResult.RETRY or time.monotonic() + pause > deadline:
+            result = await self._writes.bind(self._ref(reservation, slot), slot.node, annotations)
+            final = result.outcome is not BindOutcome.RETRYABLE
+            if final or time.monotonic() + pause > deadline:
                 break
             await asyncio.sleep(pause)
             pause *= 2
-        return self._bound(reservation, slot, outcome)
+        return self._bound(reservation, slot, result)
 
-    def _bound(self, reservation: Reservation, slot: Slot, outcome: BindOutcome) -> str:
-        if outcome.result is BindResult.BOUND:
+    def _bound(self, reservation: Reservation, slot: Slot, result: BindResult) -> str:
+        if result.bound:
             current = self._ledger.get(reservation.key)
             if current is not None and current.plan_id == reservation.plan_id:
                 self._ledger.mark_bound(reservation.key, slot.uid)
             self.barrier.answer(slot.uid)
             return ""
-        error = f"pod {slot.pod} could not be bound to {slot.node}: {outcome.result.value}"
-        error = f"{error}: {outcome.message}" if outcome.message else error
+        error = f"pod {slot.pod} could not be bound to {slot.node}: {result.outcome.value}"
+        error = f"{error}: {result.message}" if result.message else error
         self.barrier.answer(slot.uid, f"muster: {error}")
         return error
 

@@ -3,37 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodRef:
-    """A pod by identity; the uid is a precondition of every write."""
-
-    namespace: str
-    name: str
-    uid: str
-
-
-class BindResult(StrEnum):
-    """Outcome of one Binding write."""
-
-    BOUND = "bound"
-    """The pod runs on the node asked for, by this write or an earlier one."""
-    ELSEWHERE = "bound to another node"
-    GONE = "the pod is gone or was replaced"
-    REFUSED = "refused by the API server"
-    RETRY = "the API server did not answer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BindOutcome:
-    """Result of one Binding write with the API server's words."""
-
-    result: BindResult
-    message: str = ""
+from scheduler.kube.writes import BindResult, PodRef
 
 
 class ClusterWrites(Protocol):
@@ -48,7 +20,7 @@ class ClusterWrites(Protocol):
     async def touch(self, pod: PodRef, token: str) -> bool:
         """Change an annotation, so that kube-scheduler reads the pod's nomination again."""
 
-    async def bind(self, pod: PodRef, node: str, annotations: Mapping[str, str]) -> BindOutcome:
+    async def bind(self, pod: PodRef, node: str, annotations: Mapping[str, str]) -> BindResult:
         """Create the Binding with a uid precondition; annotations are merged into the pod by it."""
 
     async def evict(self, pod: PodRef) -> None:
@@ -63,8 +35,10 @@ class ClusterWrites(Protocol):
         object, or None when somebody else wrote it meanwhile.
         """
 
-    async def delete_gang(self, namespace: str, name: str) -> None:
-        """Delete a Gang object; it is no error when it is gone."""
+    async def delete_gang(self, obj: Mapping[str, Any]) -> None:
+        """Delete a Gang object; it is no error when it is gone or was created anew."""
 
-    async def event(self, pod: PodRef | None, gang: Mapping[str, Any], kind: str, reason: str, text: str) -> None:
+    async def event(
+        self, pod: PodRef | None, gang: Mapping[str, Any], kind: str, reason: str, text: str
+    ) -> None:
         """Record an event of type ``kind`` (Normal or Warning) on a pod, or on the Gang object."""

@@ -7,14 +7,14 @@ else is brought up to date by ``run``, which writes only what differs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from extender.config import Config
-from extender.ports import ClusterWrites, PodRef
+from extender.ports import ClusterWrites
 from scheduler.gang_object import (
     Phase,
     Record,
@@ -23,6 +23,7 @@ from scheduler.gang_object import (
     object_name,
     read_record,
 )
+from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger, Reservation, State
 from scheduler.model import Code, Gang, GangAssignment
 from scheduler.progress import whole
@@ -157,7 +158,7 @@ class Reporter:
 
     async def _round(self) -> None:
         gangs = {gang.key: gang for gang in self._state.gangs()}
-        work = []
+        work: list[Coroutine[Any, Any, object]] = []
         for gang in gangs.values():
             reservation = self._ledger.get(gang.key)
             if reservation is not None and reservation.state is State.PROPOSED:
@@ -167,9 +168,9 @@ class Reporter:
             if _content(gang_status(record, gang)) != _content(status):
                 work.append(self._write(gang, record))
         live = {f"{g.namespace}/{object_name(g.name)}" for g in gangs.values()}
-        for stored in {**self._state.gang_objects, **self._written}:
+        for stored, obj in {**self._written, **self._state.gang_objects}.items():
             if stored not in live:
-                work.append(self._delete(stored))
+                work.append(self._delete(stored, obj))
         for result in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(result, Exception):
                 log.warning("report failed, will be tried again", error=repr(result))
@@ -209,9 +210,8 @@ class Reporter:
             *(self._writes.event(pod, obj, kind, title, record.message) for pod in pods)
         )
 
-    async def _delete(self, stored: str) -> None:
-        namespace, _, name = stored.partition("/")
-        await self._writes.delete_gang(namespace, name)
+    async def _delete(self, stored: str, obj: Mapping[str, Any]) -> None:
+        await self._writes.delete_gang(obj)
         self._written.pop(stored, None)
         for listener in self.listeners:
             listener(stored)

@@ -166,10 +166,15 @@ class Reservation:
 
     @property
     def holds(self) -> tuple[Slot, ...]:
-        """Slots whose capacity is held here: those the watch has not shown as bound."""
-        if self.state not in HOLDING:
-            return ()
-        return tuple(slot for slot in self.assignment.slots if slot.uid not in self.seen)
+        """Slots whose capacity is held here: those the watch has not shown as bound.
+
+        An aborting gang holds only what is bound already and not seen yet; it cannot be planned again
+        before that.
+        """
+        unseen = (slot for slot in self.assignment.slots if slot.uid not in self.seen)
+        if self.state in HOLDING:
+            return tuple(unseen)
+        return tuple(slot for slot in unseen if slot.uid in self.bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

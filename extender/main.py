@@ -1,0 +1,221 @@
+"""``muster serve``: the composition root. Everything is constructed and joined here, and only here."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+import yaml
+from aiohttp import web
+
+from extender import certs, logs
+from extender.config import Config, ConfigError, dump, load
+from extender.engine import Engine
+from extender.executor import Executor
+from extender.kube_writes import KubeWrites
+from extender.metrics import Metrics
+from extender.reporter import Reporter
+from extender.rest import build_app
+from extender.rpc import start_rpc
+from extender.service import Service
+from extender.solver_process import SolverProcess
+from scheduler.kube.client import KubeClient
+from scheduler.kube.lease import LeaderElection
+from scheduler.kube.reflector import Reflector, Verb, standard_sources
+from scheduler.keys import LEASE
+from scheduler.ledger import Ledger
+from scheduler.state import ClusterState
+
+log = structlog.get_logger("muster")
+
+# kube-scheduler keeps idle connections for 90 s and never repeats a POST on one that we closed.
+_KEEP_ALIVE_SECONDS = 120
+_GRACE_SECONDS = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``muster serve``; the configuration file knows every setting."""
+    parser.add_argument("--config", metavar="FILE", help="YAML file with settings")
+    parser.add_argument("--print-config", action="store_true", help="print the settings and exit")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one setting, over the file; VALUE is YAML, KEY may be policy.X or limits.X",
+    )
+    for flag, text in (
+        ("--kubeconfig", "path of a kubeconfig (default: in-cluster, $KUBECONFIG)"),
+        ("--listen", "HOST:PORT of the HTTPS server"),
+        ("--grpc-listen", "HOST:PORT of the gRPC server, empty for none"),
+        ("--tls-dir", "folder with tls.crt, tls.key, ca.crt"),
+    ):
+        parser.add_argument(flag, help=text)
+    parser.add_argument("--guarded", action="store_true", default=None, help="guarded configuration")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the service until SIGTERM or SIGINT."""
+    try:
+        config = read_config(args)
+    except (ConfigError, OSError, yaml.YAMLError) as error:
+        print(f"muster serve: {error}", file=sys.stderr)
+        return 2
+    if args.print_config:
+        print(yaml.safe_dump(dump(config), sort_keys=False), end="")
+        return 0
+    logs.configure(config.log_level, json=config.log_json)
+    with SolverProcess(config.policy) as solver:
+        return asyncio.run(_serve(config, solver))
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """File, then ``--set``, then flags. Raises ``ConfigError``, ``OSError`` or ``yaml.YAMLError``."""
+    values: dict[str, Any] = {}
+    if args.config:
+        document = yaml.safe_load(Path(args.config).read_text()) or {}
+        if not isinstance(document, Mapping):
+            raise ConfigError(f"{args.config}: expected a mapping of settings")
+        values.update(document)
+    for item in args.set:
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {item!r}: expected KEY=VALUE")
+        group, dot, name = key.partition(".")
+        if dot:
+            values[group] = {**values.get(group, {}), name: yaml.safe_load(text)}
+        else:
+            values[key] = yaml.safe_load(text)
+    for name in ("kubeconfig", "listen", "grpc_listen", "tls_dir", "guarded"):
+        if getattr(args, name) is not None:
+            values[name] = getattr(args, name)
+    return load(values)
+
+
+async def _serve(config: Config, solver: SolverProcess) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with KubeClient.connect(config.kubeconfig or None) as client:
+        service, reporter = _assemble(config, client, solver)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_run_service(config, client, service, reporter)),
+                group.create_task(_until(stop)),
+            ]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+    return 0
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+    log.info("stopping")
+
+
+def _assemble(
+    config: Config, client: KubeClient, solver: SolverProcess
+) -> tuple[Service, Reporter]:
+    metrics = Metrics()
+    state, ledger = ClusterState(), Ledger()
+    writes = KubeWrites(client, config)
+    reporter = Reporter(config, state, ledger, writes, latest=lambda: engine.latest)
+    executor = Executor(config, state, ledger, writes, reporter, metrics)
+    engine = Engine(config, state, ledger, executor, solver.solve, metrics)
+    executor.outcomes = engine
+    reporter.leading = lambda: engine.leading
+    service = Service(config, state, ledger, engine, executor, reporter, metrics)
+    return service, reporter
+
+
+async def _run_service(
+    config: Config, client: KubeClient, service: Service, reporter: Reporter
+) -> None:
+    tls = await certs.serving_context(config, client)
+    runner = web.AppRunner(
+        build_app(service),
+        keepalive_timeout=_KEEP_ALIVE_SECONDS,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=_GRACE_SECONDS,
+    )
+    await runner.setup()
+    host, port = _address(config.listen)
+    await web.TCPSite(runner, host, port, ssl_context=tls.context).start()
+    rpc = await _start_rpc(config, service, tls)
+    log.info("listening", https=config.listen, grpc=config.grpc_listen)
+    reflectors = [Reflector(client, source, _emit(service)) for source in standard_sources()]
+    election = LeaderElection(
+        client,
+        namespace=config.namespace,
+        name=LEASE,
+        identity=config.identity or f"{socket.gethostname()}-{os.getpid()}",
+        duration_seconds=config.lease_seconds,
+        started=service.engine.start_leading,
+        stopped=service.engine.stop_leading,
+    )
+    try:
+        async with asyncio.TaskGroup() as group:
+            for reflector in reflectors:
+                group.create_task(reflector.run())
+            group.create_task(tls.renew())
+            await asyncio.gather(*(r.synced.wait() for r in reflectors if not r.source.optional))
+            service.synced = True
+            # The caches live for ever: leave them out of every later collection.
+            gc.collect()
+            gc.freeze()
+            group.create_task(service.engine.run())
+            group.create_task(reporter.run())
+            group.create_task(election.run())
+    finally:
+        service.engine.stop_leading()
+        with contextlib.suppress(Exception):
+            await election.release()
+        if rpc is not None:
+            await rpc.stop(_GRACE_SECONDS)
+        await runner.cleanup()
+
+
+async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> Any:
+    if not config.grpc_listen:
+        return None
+    return await start_rpc(
+        service.views, config.grpc_listen, tls, reflection=config.grpc_reflection
+    )
+
+
+def _emit(service: Service) -> Any:
+    """Watch events into the engine; a new holder of kube-scheduler's Lease is a restart of it."""
+    holder: dict[str, str] = {}
+
+    def emit(kind: str, verb: Verb, obj: Mapping[str, Any]) -> None:
+        if verb is Verb.SYNCED:
+            service.engine.wake()
+        elif kind == "Lease":
+            now = str((obj.get("spec") or {}).get("holderIdentity") or "")
+            if holder.get("kube-scheduler", now) != now and service.active:
+                service.engine.scheduler_restarted()
+            holder["kube-scheduler"] = now
+        else:
+            service.engine.apply(kind, verb.value, obj)
+
+    return emit
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+

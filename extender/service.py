@@ -1,0 +1,174 @@
+"""The assembled service behind HTTP and gRPC: verbs on the ledger, and views of gangs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from extender.config import Config
+from extender.engine import Engine
+from extender.executor import Executor
+from extender.reporter import Reporter
+from extender.verbs import (
+    NOT_PLANNED,
+    Notice,
+    PlainRequest,
+    filter_member,
+    filter_plain,
+    preempt_plain,
+    prioritize,
+)
+from extender.wire import BindRequest, FilterAnswer, FilterRequest, PreemptRequest
+from scheduler.keys import MANAGED, SYNTHETIC_RESOURCES
+from scheduler.ledger import Ledger, Reservation, State
+from scheduler.pods import read_pod
+from scheduler.state import ClusterState
+
+
+class Service:
+    """What the routes call. Everything runs in the one event loop of the engine."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: ClusterState,
+        ledger: Ledger,
+        engine: Engine,
+        executor: Executor,
+        reporter: Reporter,
+        metrics: Any,
+    ) -> None:
+        self.config = config
+        self.state = state
+        self.ledger = ledger
+        self.engine = engine
+        self.executor = executor
+        self.reporter = reporter
+        self.metrics = metrics
+        self.synced = False
+
+    @property
+    def active(self) -> bool:
+        """Whether this replica answers verbs: synced and leading."""
+        return self.synced and self.engine.leading
+
+    def not_ready(self) -> tuple[str, ...]:
+        """What is missing for readiness, in words."""
+        missing = []
+        if not self.synced:
+            missing.append("the caches are not synced with the API server")
+        if not self.engine.leading:
+            missing.append("another replica leads")
+        return tuple(missing)
+
+    def unmanaged(self, namespace: str) -> bool:
+        """Whether the namespace is labelled so that none of its pods is ours."""
+        return self.state.namespaces.get(namespace, {}).get(MANAGED) == "false"
+
+    # -- verbs -----------------------------------------------------------------------------------
+
+    def filter(self, request: FilterRequest) -> FilterAnswer:
+        """Look up the member's place; in the guarded configuration let plain pods beside reservations."""
+        if not _is_member(request.pod):
+            return self._filter_plain(request)
+        answer, notice = filter_member(self.ledger, request)
+        found = self.ledger.of_pod(request.uid)
+        if notice is Notice.GRANTED and found is not None:
+            self.ledger.mark_granted(found[0].key, request.uid)
+        elif notice is Notice.REFUSED_IN_TREE and found is not None:
+            slot = found[1]
+            cause = f"kube-scheduler's own filters refused node {slot.node} for pod {slot.pod}"
+            self.engine.lose(found[0].key, cause, slot.node)
+        elif notice is Notice.NOT_NOMINATED and found is not None:
+            self.executor.nominate(found[0], request.uid)
+        if notice is not Notice.GRANTED:
+            self.metrics.veto(notice.value)
+        return answer
+
+    def _filter_plain(self, request: FilterRequest) -> FilterAnswer:
+        if not self.config.guarded:
+            return FilterAnswer(nodes=request.node_names)
+        plain = PlainRequest(uid=request.uid, request=read_pod(request.pod).request)
+        answer = filter_plain(
+            self.ledger, self.state.nodes, plain, request, time.monotonic()
+        )
+        if answer.refused:
+            self.metrics.veto("reserved")
+        return answer
+
+    def prioritize(self, request: FilterRequest) -> tuple[tuple[str, int], ...]:
+        """Integer scores: a hint only."""
+        return prioritize(self.ledger, request)
+
+    def preempt(self, request: PreemptRequest) -> tuple[str, ...]:
+        """No candidate for our pods: a veto must never cause an eviction."""
+        if _is_member(request.pod):
+            return ()
+        if not self.config.guarded:
+            return tuple(request.victims)
+        plain = PlainRequest(uid=request.uid, request=read_pod(request.pod).request)
+        return preempt_plain(self.ledger, self.state.nodes, plain, request)
+
+    async def bind(self, request: BindRequest) -> str:
+        """Hold the call until the whole gang is there; the empty text means that the Binding exists."""
+        found = self.ledger.of_pod(request.uid)
+        if found is None:
+            pod = self.state.pods.get(request.uid)
+            bound = pod is not None and pod.node == request.node
+            return "" if bound else NOT_PLANNED
+        reservation, slot = found
+        if slot.node != request.node:
+            return f"muster: pod {request.name} is planned on {slot.node}, not on {request.node}"
+        if request.uid in reservation.bound:
+            return ""
+        if reservation.state not in (State.RESERVED, State.BINDING):
+            return NOT_PLANNED
+        return await self._at_barrier(reservation, request)
+
+    async def _at_barrier(self, reservation: Reservation, request: BindRequest) -> str:
+        key, plan_id = reservation.key, reservation.plan_id
+        call = self.executor.barrier.join(request.uid)
+        if reservation.state is State.RESERVED:
+            reservation = self.ledger.arrive(key, request.uid)
+            if reservation.complete:
+                self.engine.all_arrived(key)
+        try:
+            with self.metrics.stage("barrier"):
+                return await self.executor.barrier.wait(
+                    request.uid, call, self.config.barrier_seconds
+                )
+        except TimeoutError:
+            return f"muster: not all members arrived within {self.config.barrier_seconds:g} s"
+        finally:
+            current = self.ledger.get(key)
+            same = current is not None and current.plan_id == plan_id
+            if same and not self.executor.barrier.holds(request.uid):
+                self.ledger.leave(key, request.uid)
+
+    # -- views -----------------------------------------------------------------------------------
+
+    def page(self) -> str:
+        """Gangs with phase, flavor and reason, as plain text."""
+        lines = []
+        for gang in self.state.gangs():
+            record = self.reporter.record(gang)
+            lines.append(
+                f"{gang.key}\t{record.bound}/{gang.size}\t{record.phase.value}"
+                f"\t{record.assignment.flavor or '-'}\t{record.message}"
+            )
+        return "\n".join(lines) + "\n"
+
+
+def _is_member(pod: Any) -> bool:
+    """Whether the pod carries a membership resource, and so is sent to us as a gang's member."""
+    spec = pod.get("spec") if isinstance(pod, dict) else None
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    for container in containers if isinstance(containers, list) else ():
+        resources = container.get("resources") if isinstance(container, dict) else None
+        if not isinstance(resources, dict):
+            continue
+        for kind in ("requests", "limits"):
+            if SYNTHETIC_RESOURCES & (resources.get(kind) or {}).keys():
+                return True
+    return False
+
