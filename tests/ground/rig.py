@@ -30,27 +30,18 @@ class Rig:
         """Create KWOK nodes and wait until they are ready for pods."""
         resources = {"cpu": "64", "memory": "512Gi", "pods": "110", NVIDIA_GPU: str(gpus)}
         names = [f"{self.name}-{len(self.nodes) + i:04d}" for i in range(count)]
-        self.cluster.api.create_all(
-            "/api/v1/nodes",
-            [
-                {
-                    "metadata": {
-                        "name": name,
-                        "labels": {"pool": self.name},
-                        "annotations": {KWOK_NODE: "fake"},
-                    },
-                    "status": {"allocatable": resources, "capacity": resources},
-                }
-                for name in names
-            ],
+        self.cluster.add_nodes(
+            {
+                "metadata": {
+                    "name": name,
+                    "labels": {"pool": self.name},
+                    "annotations": {KWOK_NODE: "fake"},
+                },
+                "status": {"allocatable": resources, "capacity": resources},
+            }
+            for name in names
         )
         self.nodes += names
-
-        def ready() -> bool:
-            found = self.cluster.api.list("/api/v1/nodes", labelSelector=f"pool={self.name}")
-            return len(found) == len(self.nodes) and not any(n["spec"].get("taints") for n in found)
-
-        self.cluster.api.wait_for(f"{count} nodes", ready, timeout=60.0)
         return names
 
     def create(
