@@ -1,0 +1,180 @@
+"""`muster serve` beside a local control plane: for the demo, end-to-end tests and benchmarks.
+
+    with temporary_cluster() as cluster:
+        muster = LocalMuster(cluster)
+        muster.install()          # CRDs, RBAC, admission policy, kube-scheduler configuration
+        muster.start()            # a process of its own; returns when it is ready
+        ...
+        muster.stop()             # or kill(): SIGKILL
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scheduler.kube.manifests import load_manifests, scheduler_config
+from simulations.controlplane import Cluster
+from simulations.controlplane.pki import SERVICE_GROUP
+from simulations.controlplane.processes import Process, free_ports
+
+NAMESPACE = "muster-system"
+_READY_SECONDS = 30.0
+
+FAST_LEADER_ELECTION = {
+    "leaderElect": True,
+    "leaseDuration": "2s",
+    "renewDeadline": "1500ms",
+    "retryPeriod": "500ms",
+    "resourceName": "kube-scheduler",
+    "resourceNamespace": "kube-system",
+    "resourceLock": "leases",
+}
+
+
+class MusterDidNotStart(Exception):
+    """The service did not become ready; the text ends with its log."""
+
+
+class LocalMuster:
+    """One `muster serve` process. Several may run beside one cluster: one leads."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        name: str = "muster",
+        settings: Mapping[str, object] | None = None,
+        ports: tuple[int, int] | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.https_port, self.grpc_port = ports or free_ports(2)
+        self._process = Process(name, cluster.folder)
+        self._settings: dict[str, object] = {
+            "lease_seconds": 2,
+            "log_json": False,
+            **(settings or {}),
+        }
+        self._tls = cluster.folder / "muster-tls"
+        self._context = ssl.create_default_context(cafile=str(self._ca))
+
+    @property
+    def _ca(self) -> Path:
+        """The cluster's own CA signs the service's certificate here."""
+        pki = self.cluster.folder / "pki"
+        self._tls.mkdir(exist_ok=True)
+        for source, target in (("server.crt", "tls.crt"), ("server.key", "tls.key")):
+            (self._tls / target).write_bytes((pki / source).read_bytes())
+        (self._tls / "ca.crt").write_bytes((pki / "ca.crt").read_bytes())
+        return self._tls / "ca.crt"
+
+    @property
+    def url(self) -> str:
+        """Base of the HTTPS server."""
+        return f"https://127.0.0.1:{self.https_port}"
+
+    @property
+    def log(self) -> Path:
+        """Its output."""
+        return self._process.log
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid
+
+    def install(self, *, guarded: bool = False) -> None:
+        """Apply the manifests, bind the least-privilege roles and configure kube-scheduler."""
+        api = self.cluster.api
+        for manifest in load_manifests("local"):
+            api.apply_manifest(manifest)
+        api.bind_roles(SERVICE_GROUP, NAMESPACE)
+        self.configure_scheduler(guarded=guarded)
+
+    def configure_scheduler(self, *, guarded: bool = False) -> None:
+        """Point kube-scheduler at this process."""
+        config = scheduler_config(self.url, self._ca.read_bytes(), guarded=guarded)
+        self.cluster.set_scheduler_config({**config, "leaderElection": FAST_LEADER_ELECTION})
+
+    def start(self, *, ready: bool = True, **settings: object) -> None:
+        """Start the process; with `ready` wait until it is synced and leads."""
+        flags = [
+            f"--set={key}={json.dumps(value)}"
+            for key, value in {**self._settings, **settings}.items()
+        ]
+        self._process.start(
+            [
+                sys.executable,
+                "-m",
+                "muster",
+                "serve",
+                f"--kubeconfig={self.cluster.service_kubeconfig}",
+                f"--listen=127.0.0.1:{self.https_port}",
+                f"--grpc-listen=127.0.0.1:{self.grpc_port}",
+                f"--tls-dir={self._tls}",
+                *flags,
+            ]
+        )
+        if ready:
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Return when `/readyz` says so. Raises `MusterDidNotStart` when it ends or takes too long."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.pid is None:
+                break
+            try:
+                self.get("/readyz")
+                return
+            except (OSError, urllib.error.URLError):
+                time.sleep(0.05)
+        raise MusterDidNotStart(f"muster serve is not ready:\n{self._process.tail(25)}")
+
+    def stop(self) -> None:
+        """SIGTERM and wait: a graceful stop."""
+        self._process.signal(signal.SIGTERM)
+        self._process.wait_stopped()
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to clean up."""
+        self._process.signal(signal.SIGKILL)
+        self._process.wait_stopped()
+
+    def tail(self, lines: int = 40) -> str:
+        """The end of its log."""
+        return self._process.tail(lines)
+
+    def get(self, path: str) -> bytes:
+        """GET over HTTPS. Raises `urllib.error.HTTPError` for an answer other than 200."""
+        with urllib.request.urlopen(self.url + path, context=self._context, timeout=10) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """POST over HTTPS; status and body, also of a refusal."""
+        request = urllib.request.Request(
+            self.url + path, data=body, headers={"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, context=self._context, timeout=35) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of `/metrics` by its name with labels."""
+        samples: dict[str, Any] = {}
+        for line in self.get("/metrics").decode().splitlines():
+            if line and not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                samples[name] = float(value)
+        return samples
