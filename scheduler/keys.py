@@ -48,6 +48,9 @@ PLAN = f"{GROUP}/plan"
 TOUCHED = f"{GROUP}/touched"
 """Changed to make kube-scheduler look at a pod again, which restores its lost nominations."""
 
+LEADER = f"{GROUP}/leader"
+"""Label of the replica that leads; the Service sends kube-scheduler only there."""
+
 MANAGED = f"{GROUP}/managed"
 """Namespace label; ``false`` means that none of its pods is ours."""
 

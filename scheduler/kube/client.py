@@ -69,17 +69,17 @@ class KubeClient:
 
     def __init__(
         self,
-        kubeconfig: Path | None = None,
+        kubeconfig: Path | str | None = None,
         context: str | None = None,
         *,
         max_in_flight: int = 64,
         timeout_seconds: float = 10.0,
     ) -> None:
-        self._source = (kubeconfig, context)
+        self._source = (Path(kubeconfig) if kubeconfig else None, context)
         self._timeout_seconds = timeout_seconds
         self._slots = asyncio.Semaphore(max_in_flight)
         self._reload_lock = asyncio.Lock()
-        self._connection: Connection = load(kubeconfig, context)
+        self._connection: Connection = load(*self._source)
         self._loaded = time.monotonic()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),

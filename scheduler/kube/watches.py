@@ -19,7 +19,7 @@ from scheduler.kube.resources import (
 )
 
 
-def default_sources() -> tuple[Source, ...]:
+def standard_sources() -> tuple[Source, ...]:
     """Everything that ``ClusterState`` is made of, and kube-scheduler's Lease to see its restarts.
 
     Finished pods are left out, as kube-scheduler does: a pod that finishes arrives as ``DELETED``.
@@ -50,7 +50,7 @@ class Watches:
         sources: tuple[Source, ...] | None = None,
         timing: Timing = Timing(),
     ) -> None:
-        chosen = default_sources() if sources is None else sources
+        chosen = standard_sources() if sources is None else sources
         self.reflectors = tuple(Reflector(client, source, emit, timing) for source in chosen)
 
     async def run(self) -> None:

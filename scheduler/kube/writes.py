@@ -109,6 +109,11 @@ async def annotate(
     return await _patch_pod(client, pod, {"metadata": {"annotations": dict(annotations)}})
 
 
+async def label(client: KubeClient, pod: PodRef, labels: Mapping[str, str | None]) -> Result:
+    """Set labels; None removes one."""
+    return await _patch_pod(client, pod, {"metadata": {"labels": dict(labels)}})
+
+
 async def touch(client: KubeClient, pod: PodRef, text: str) -> Result:
     """Change an annotation without meaning so that kube-scheduler looks at the pod again; ``text`` must
     differ from the last one."""
