@@ -1,0 +1,43 @@
+"""One real control plane with `muster serve` beside it, shared by the session; a rig for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from simulations.controlplane import Binaries, Cluster, temporary_cluster
+from simulations.local import LocalMuster
+from tests.e2e.rig import Rig
+
+_NUMBER = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def muster_cluster(control_plane: Binaries) -> Iterator[Cluster]:
+    """A cluster of its own: its kube-scheduler asks Muster."""
+    with temporary_cluster(binaries=control_plane) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def installed(muster_cluster: Cluster) -> LocalMuster:
+    """Muster's manifests applied, kube-scheduler configured; the process is not started."""
+    muster = LocalMuster(muster_cluster)
+    muster.install()
+    return muster
+
+
+@pytest.fixture
+def rig(installed: LocalMuster, muster_cluster: Cluster) -> Iterator[Rig]:
+    """A namespace and a node pool for one test, with Muster running in the default configuration."""
+    name = f"t{next(_NUMBER)}"
+    muster_cluster.api.create_namespace(name)
+    rig = Rig(cluster=muster_cluster, muster=installed, name=name)
+    if installed.pid is None:
+        installed.start()
+    try:
+        yield rig
+    finally:
+        rig.clean()

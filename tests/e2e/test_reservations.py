@@ -1,0 +1,117 @@
+"""Reserved places stay reserved: against plain pods, preemption, and with Muster stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.rig import Rig
+
+pytestmark = pytest.mark.e2e
+
+HOLD_SECONDS = 10
+ROUNDS = [1, pytest.param(20, marks=pytest.mark.slow)]
+
+
+@pytest.fixture
+def holding(rig: Rig) -> Iterator[Rig]:
+    """Muster that keeps every gang between Planned and ungating for 10 s."""
+    rig.muster.stop()
+    rig.muster.start(ungate_delay_seconds=HOLD_SECONDS)
+    yield rig
+    rig.muster.stop()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_200_plain_pods_take_no_reserved_place(holding: Rig, rounds: int) -> None:
+    """From 1 s after phase Planned no plain pod of equal priority lands on a reserved place."""
+    rig = holding
+    rig.add_nodes(30)
+    for number in range(rounds):
+        gang = f"held{number}"
+        rig.gang(gang, 4)
+        status = rig.wait_phase(gang, "Planned")
+        reserved = {member["node"] for member in status["members"]}
+        time.sleep(1)
+        rig.create([rig.pod(f"plain{number}-{i}", gpus=4) for i in range(200)])
+        rig.wait_phase(gang, "Bound", timeout=HOLD_SECONDS + 20)
+        places = rig.places()
+        assert set(rig.places(gang).values()) == reserved
+        taken = {node for name, node in places.items() if name.startswith("plain")}
+        assert not taken & reserved
+        assert len(taken) == 26, "plain pods fill everything that is not reserved"
+        rig.cluster.api.delete(f"/api/v1/namespaces/{rig.name}/pods", grace_seconds=0)
+        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods(), timeout=60)
+
+
+def test_a_higher_priority_pod_wins_and_the_gang_is_planned_again_whole(holding: Rig) -> None:
+    """Default configuration: nominations do not hold against higher priority; no partial gang results."""
+    rig = holding
+    rig.add_nodes(5)
+    rig.gang("held", 4)
+    status = rig.wait_phase("held", "Planned")
+    reserved = sorted(member["node"] for member in status["members"])
+    free = next(node for node in rig.nodes if node not in reserved)
+    time.sleep(1)
+    high = [
+        rig.pod(f"high-{i}", nodeSelector={"pool": rig.name}, priorityClassName="high")
+        for i in range(1)
+    ]
+    high[0]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": reserved[0]}
+    rig.create(high)
+    rig.cluster.api.wait_for("the pod to win", lambda: rig.places().get("high-0"), timeout=10)
+    rig.never_partial({"held": 4}, 3)
+    places = rig.wait_bound("held", 4, timeout=HOLD_SECONDS * 2 + 20)
+    assert free in places.values()
+    assert reserved[0] not in places.values()
+
+
+def test_a_vetoed_member_never_causes_an_eviction(rig: Rig) -> None:
+    """Victims of lower priority on every node, members without a plan in the queue: 0 evictions."""
+    nodes = rig.add_nodes(5)
+    rig.create([rig.pod(f"low-{i}", priorityClassName="low") for i in range(5)])
+    rig.cluster.api.wait_for("victims to run", lambda: len(rig.places()) == 5)
+    pods = rig.gang_pods("gang", 5)
+    rig.create(pods)
+    rig.wait_phase("gang", "Waiting")
+    # Somebody removes the gates by hand: now kube-scheduler asks, and is refused.
+    for index in range(5):
+        rig.cluster.api.patch(
+            f"/api/v1/namespaces/{rig.name}/pods/gang-{index}", {"spec": {"schedulingGates": []}}
+        )
+    time.sleep(5)
+    assert rig.evictions() == 0
+    assert set(rig.places()) == {f"low-{i}" for i in range(5)}
+    assert rig.places("gang") == {}
+    assert len(nodes) == 5
+
+
+def test_without_muster_plain_pods_bind_and_gangs_wait_for_it(rig: Rig) -> None:
+    """Stopped: plain pods keep at least 0.9 of their rate; a gang is accepted, gated, and bound within
+    5 s of the start."""
+    rig.add_nodes(40)
+
+    def rate(prefix: str) -> float:
+        rig.create([rig.pod(f"{prefix}-{i}", gpus=1) for i in range(100)])
+        started = time.monotonic()
+        names = {f"{prefix}-{i}" for i in range(100)}
+        rig.cluster.api.wait_for("100 pods", lambda: names <= rig.places().keys(), timeout=60)
+        return 100 / (time.monotonic() - started)
+
+    rate("warm")
+    usual = max(rate("with-a"), rate("with-b"))
+    rig.muster.stop()
+    stopped = max(rate("without-a"), rate("without-b"))
+    rig.gang("late", 3, gpus=1)
+    gates = [pod["spec"].get("schedulingGates") for pod in rig.pods("late")]
+    assert all(gates)
+    time.sleep(1)
+    assert rig.places("late") == {}
+    started = time.monotonic()
+    rig.muster.start(ready=False)
+    rig.wait_bound("late", 3, timeout=10)
+    assert time.monotonic() - started < 5
+    assert stopped >= 0.9 * usual, f"{stopped:.0f} of {usual:.0f} pods/s"
