@@ -68,12 +68,15 @@ def _up(cluster: Cluster, args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(f"muster cluster: {error}", file=sys.stderr)
         return 2
-    if args.scheduler_config is not None:
-        cluster.settings = Settings(scheduler_config=args.scheduler_config)
+    nodes = () if fleet is None else fleet.nodes()
+    cluster.settings = Settings(
+        scheduler_config=args.scheduler_config,
+        node_lease_seconds=max(40, len(nodes) // 4),  # some 16 lease renewals a second at most
+    )
     cluster.up()
-    if fleet is not None:
-        missing = {node["metadata"]["name"] for node in cluster.api.list("/api/v1/nodes")}
-        cluster.add_nodes(n for n in fleet.nodes() if n["metadata"]["name"] not in missing)
+    if nodes:
+        present = {node["metadata"]["name"] for node in cluster.api.list("/api/v1/nodes")}
+        cluster.add_nodes(node for node in nodes if node["metadata"]["name"] not in present)
     print(f"kube-scheduler {cluster.scheduler_version()}, data in {cluster.folder}")
     print(f"kubeconfig: {cluster.kubeconfig}")
     print(f"export KUBECONFIG={cluster.kubeconfig}")

@@ -154,3 +154,34 @@ def test_success_without_a_binding_locks_the_place(rig: Rig) -> None:
     assert rig.node_of("pod") is None
     rig.cluster.api.delete(rig.path("pod"), grace_seconds=0)
     rig.wait_bound("equal")
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_scheduler_restart_with_a_held_bind_keeps_the_place(rig: Rig, kill: bool) -> None:
+    """kube-scheduler dies while we hold a bind: the nomination is still there, the place is kept.
+
+    After the restart the pod is offered its node alone and bound there, ahead of a competitor that
+    waited longer.
+    """
+    [node] = rig.add_nodes(1)
+    release = threading.Event()
+
+    def held(body: Object) -> Object:
+        release.wait(BIND_TIMEOUT_SECONDS)
+        return {"Error": "given up"}
+
+    rig.extender.answers["bind"] = held
+    rig.create("gang", gated=True, member=True, bind=True)
+    rig.nominate("gang", node)
+    rig.create("a-equal")
+    assert rig.outcome("a-equal") == "refused"
+    rig.ungate("gang")
+    rig.cluster.api.wait_for("the bind call", lambda: rig.extender.of("bind", "gang"))
+    rig.cluster.stop("kube-scheduler", kill=kill)
+    assert rig.nominated("gang") == node
+    rig.extender.reset()
+    release.set()
+    rig.cluster.restart_scheduler()
+    assert rig.wait_bound("gang", timeout=20.0) == node
+    assert rig.extender.of("filter", "gang")[0].body["NodeNames"] == [node]
+    assert rig.node_of("a-equal") is None

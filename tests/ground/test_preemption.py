@@ -69,3 +69,18 @@ def test_preemption_of_plain_pods_does_not_reach_us(rig: Rig) -> None:
     rig.create("plain", priority="high")
     rig.wait_bound("plain", timeout=20.0)
     assert not rig.extender.calls
+
+
+def test_preemption_by_higher_priority_clears_a_nomination(rig: Rig) -> None:
+    """A higher-priority pod that preempts on the nominated node takes the field away as well.
+
+    Muster sees that as an update of the pod, in contrast to a place that was simply taken.
+    """
+    [node] = rig.add_nodes(1)
+    rig.create("victim", gpus=4, priority="low")
+    rig.wait_bound("victim")
+    rig.create("gang", gpus=4, gated=True)
+    rig.nominate("gang", node)
+    rig.create("higher", gpus=8, priority="high")
+    rig.wait_bound("higher", timeout=20.0)
+    assert rig.nominated("gang") is None
