@@ -1,0 +1,105 @@
+"""The shipped manifests at run time: for the local cluster, the tests and ``muster release``."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+_HERE = Path(__file__).resolve()
+# Installed: inside the package. In a checkout: the folder of the repository.
+_FOLDERS = (_HERE.parent / "_manifests", _HERE.parents[2] / "manifests")
+
+_PLURALS: Mapping[str, str] = {
+    "Namespace": "namespaces",
+    "ServiceAccount": "serviceaccounts",
+    "Service": "services",
+    "Deployment": "deployments",
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
+    "CustomResourceDefinition": "customresourcedefinitions",
+    "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
+}
+
+
+def load_manifests(name: str) -> list[dict[str, Any]]:
+    """The objects of one manifest file, such as ``crds``, ``admission``, ``rbac``, ``namespace`` or
+    ``scheduler/default``; ``local`` is ``control_plane_manifests()``. Raises ``FileNotFoundError``."""
+    if name == "local":
+        return control_plane_manifests()
+    for folder in _FOLDERS:
+        file = folder / f"{name}.yaml"
+        if file.is_file():
+            return [dict(document) for document in yaml.safe_load_all(file.read_text()) if document]
+    raise FileNotFoundError(f"no manifest {name!r} in {' or '.join(map(str, _FOLDERS))}")
+
+
+def api_path(obj: Mapping[str, Any]) -> str:
+    """Path of one shipped object, for server-side apply."""
+    group, _, version = str(obj["apiVersion"]).rpartition("/")
+    metadata = obj["metadata"]
+    space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    base = f"/apis/{group}/{version}" if group else f"/api/{version}"
+    return f"{base}{space}/{_PLURALS[obj['kind']]}/{metadata['name']}"
+
+
+def control_plane_manifests(subject: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """All that a cluster needs before ``muster serve`` runs outside it: namespace, CRDs, roles, admission.
+
+    ``subject`` (``{"kind": "Group" or "User", "name": ..., "apiGroup": ...}``) gets the rights beside the
+    service account.
+    """
+    found: list[dict[str, Any]] = []
+    for name in ("namespace", "crds", "rbac", "admission"):
+        found += load_manifests(name)
+    if subject is not None:
+        for obj in found:
+            if obj["kind"] in ("ClusterRoleBinding", "RoleBinding"):
+                obj["subjects"] = [*obj["subjects"], dict(subject)]
+    return found
+
+
+def scheduler_config(
+    url: str,
+    ca: bytes,
+    *,
+    guarded: bool = False,
+    extra_resources: Iterable[str] = (),
+    server_name: str | None = None,
+    client_cert: bytes | None = None,
+    client_key: bytes | None = None,
+) -> dict[str, Any]:
+    """The kube-scheduler configuration for a Muster at ``url``.
+
+    ``ca``, ``client_cert`` and ``client_key`` are PEM. ``server_name`` is what the certificate is
+    checked against, by default the host of ``url``. ``extra_resources``: further accelerator
+    resources that the guard watches over, only with ``guarded``.
+    """
+    template = load_manifests("scheduler/guarded" if guarded else "scheduler/default")[0]
+    tls = {"serverName": server_name or urlsplit(url).hostname or "", "caData": _base64(ca)}
+    if client_cert and client_key:
+        tls |= {"certData": _base64(client_cert), "keyData": _base64(client_key)}
+    config = copy.deepcopy(template)
+    for extender in config["extenders"]:
+        extender |= {"urlPrefix": url, "tlsConfig": tls}
+    if guarded:
+        managed = config["extenders"][0]["managedResources"]
+        known = {item["name"] for item in managed}
+        managed += [
+            {"name": name, "ignoredByScheduler": False}
+            for name in dict.fromkeys(extra_resources)
+            if name not in known
+        ]
+    return config
+
+
+def _base64(pem: bytes) -> str:
+    return base64.b64encode(pem).decode()
