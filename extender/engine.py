@@ -20,11 +20,11 @@ import structlog
 from extender.config import Config
 from extender.executor import Executor
 from scheduler.cycle import Decision, Solve, acceptable, decide
-from scheduler.gang_object import Phase, read_record
-from scheduler.keys import GATE
+from scheduler.gang_object import read_record
 from scheduler.ledger import InFlight, Ledger, Reservation, State, Trigger
 from scheduler.model import Gang, GangAssignment, Slot
 from scheduler.progress import Notice, Sign, observe, whole
+from scheduler.recovery import adopted, partial, restored
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
 
@@ -44,6 +44,7 @@ class Engine:
         executor: Executor,
         solve: Solve,
         metrics: Any,
+        latest: dict[str, GangAssignment],
     ) -> None:
         self.config = config
         self.state = state
@@ -52,7 +53,7 @@ class Engine:
         self.metrics = metrics
         self.leading = False
         self.decisions: OrderedDict[str, Decision] = OrderedDict()
-        self.latest: dict[str, GangAssignment] = {}
+        self.latest = latest
         """The newest assignment of each gang, for reports: placed, waiting or reserved."""
         self.last_cycle_seconds = 0.0
         self._solve = solve
@@ -84,8 +85,8 @@ class Engine:
         """Rebuild reservations from the Gang objects and start to plan and bind."""
         now = time.monotonic()
         for obj in self.state.gang_objects.values():
-            reservation = self._restored(obj, now)
-            if reservation is not None:
+            reservation = restored(obj, self.state.pods, now)
+            if reservation is not None and self.state.gang(reservation.key) is not None:
                 self.ledger.restore(reservation)
                 self.latest[reservation.key] = reservation.assignment
         self.leading = True
@@ -178,6 +179,7 @@ class Engine:
 
     async def plan_once(self) -> None:
         """One cycle: decide about every gang and commit what was placed."""
+        self._adopt_partial()
         snapshot = self.snapshot()
         if self._nothing_new(snapshot):
             return
@@ -199,6 +201,14 @@ class Engine:
             log.info("cycle", summary=str(decision), accepted=len(reservations))
             await asyncio.gather(*(self._commit(reservation) for reservation in reservations))
         self.executor.report_changed()
+
+    def _adopt_partial(self) -> None:
+        """Gangs that are bound in part without a reservation come under the rules of a broken one."""
+        now = time.monotonic()
+        for gang in self.state.gangs():
+            if self.ledger.get(gang.key) is None and partial(gang):
+                known = read_record(self.executor.known(gang.key) or {})
+                self.ledger.restore(adopted(gang, known, now))
 
     def _nothing_new(self, snapshot: Snapshot) -> bool:
         unchanged = snapshot.generation == self._planned_generation
@@ -354,38 +364,6 @@ class Engine:
         if reservation is not None and reservation.state is State.BOUND:
             self.metrics.bound(key)
         self.wake()
-
-    # -- restart ---------------------------------------------------------------------------------
-
-    def _restored(self, obj: Mapping[str, Any], now: float) -> Reservation | None:
-        record = read_record(obj)
-        if record is None or not record.assignment.slots:
-            return None
-        states = {
-            Phase.PLANNED: State.RESERVED,
-            Phase.BINDING: State.RESERVED,
-            Phase.ABORTING: State.ABORTING,
-            Phase.DEGRADED: State.DEGRADED,
-        }
-        state = states.get(record.phase)
-        if state is None or self.state.gang(record.assignment.key) is None:
-            return None
-        slots = record.assignment.slots
-        pods = {slot.uid: self.state.pods.get(slot.uid) for slot in slots}
-        bound = frozenset(s.uid for s in slots if (p := pods[s.uid]) and p.node == s.node)
-        gated = any(pod is not None and GATE in pod.gates for pod in pods.values())
-        partial = 0 < len(bound) < len(slots)
-        return Reservation(
-            plan_id=record.plan_id,
-            assignment=record.assignment,
-            state=state,
-            since_seconds=now,
-            bound=bound,
-            seen=bound,
-            ungated_seconds=None if gated else now,
-            partial_seconds=now if partial else None,
-            cause="restored after a restart",
-        )
 
     def _settle_plain(self, verb: str, obj: Mapping[str, Any]) -> None:
         """Guarded: a plain pod on its way was bound, refused or deleted."""

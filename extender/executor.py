@@ -7,6 +7,7 @@ whether the plan is still the gang's present one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
@@ -83,6 +84,10 @@ class Executor:
     def report_changed(self) -> None:
         """The Gang objects may need an update."""
         self._reporter.wake()
+
+    def known(self, key: str) -> Mapping[str, Any] | None:
+        """The Gang object of ``namespace/name`` as last seen or written."""
+        return self._reporter.known(key)
 
     def fail_held(self, reservation: Reservation, error: str) -> None:
         """Answer the bind calls that wait at the barrier with an error."""
@@ -195,15 +200,17 @@ class Executor:
 
     async def _bind_one(self, reservation: Reservation, slot: Slot) -> str:
         annotations = _binding_annotations(reservation, slot)
-        deadline = time.monotonic() + self._config.bind_retry_seconds
+        result = BindResult(outcome=BindOutcome.RETRYABLE)
         pause = 0.1
-        while True:
-            result = await self._writes.bind(self._ref(reservation, slot), slot.node, annotations)
-            final = result.outcome is not BindOutcome.RETRYABLE
-            if final or time.monotonic() + pause > deadline:
-                break
-            await asyncio.sleep(pause)
-            pause *= 2
+        # After this kube-scheduler may have given the place away: no later attempt may be started.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.bind_retry_seconds):
+                while result.outcome is BindOutcome.RETRYABLE:
+                    ref = self._ref(reservation, slot)
+                    result = await self._writes.bind(ref, slot.node, annotations)
+                    if result.outcome is BindOutcome.RETRYABLE:
+                        await asyncio.sleep(pause)
+                        pause *= 2
         return self._bound(reservation, slot, result)
 
     def _bound(self, reservation: Reservation, slot: Slot, result: BindResult) -> str:

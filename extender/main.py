@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,15 @@ from extender.rest import build_app
 from extender.rpc import start_rpc
 from extender.service import Service
 from extender.solver_process import SolverProcess
-from scheduler.kube.client import KubeClient
-from scheduler.kube.lease import LeaderElection
-from scheduler.kube.reflector import Reflector, Verb, standard_sources
 from scheduler.keys import LEASE
+from scheduler.kube.auth import KubeConfigError
+from scheduler.kube.client import ApiError, KubeClient
+from scheduler.kube.events import EventRecorder
+from scheduler.kube.lease import LeaderElection, LeaseTiming, own_pod
+from scheduler.kube.reflector import Emit, Verb
+from scheduler.kube.watches import Watches
 from scheduler.ledger import Ledger
+from scheduler.model import GangAssignment
 from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster")
@@ -107,42 +111,62 @@ async def _serve(config: Config, solver: SolverProcess) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with KubeClient.connect(config.kubeconfig or None) as client:
-        service, reporter = _assemble(config, client, solver)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(_run_service(config, client, service, reporter)),
-                group.create_task(_until(stop)),
-            ]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
+    try:
+        async with KubeClient(config.kubeconfig or None) as client:
+            parts = _assemble(config, client, solver)
+            await _run_until(stop, _run_service(config, client, parts))
+    except (KubeConfigError, certs.CertificateError, ApiError) as error:
+        print(f"muster serve: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()
+async def _run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` until ``stop``; its own failure ends it, too, and is raised."""
+    service = asyncio.create_task(work)
+    waiter = asyncio.create_task(stop.wait())
+    await asyncio.wait([service, waiter], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    waiter.cancel()
+    if service.done():
+        service.result()
+    service.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await service
 
 
-def _assemble(
-    config: Config, client: KubeClient, solver: SolverProcess
-) -> tuple[Service, Reporter]:
+def _assemble(config: Config, client: KubeClient, solver: SolverProcess) -> Service:
     metrics = Metrics()
     state, ledger = ClusterState(), Ledger()
-    writes = KubeWrites(client, config)
-    reporter = Reporter(config, state, ledger, writes, latest=lambda: engine.latest)
+    writes = KubeWrites(client, EventRecorder(client, _identity(config)))
+    latest: dict[str, GangAssignment] = {}
+    reporter = Reporter(config, state, ledger, writes, latest)
     executor = Executor(config, state, ledger, writes, reporter, metrics)
-    engine = Engine(config, state, ledger, executor, solver.solve, metrics)
+    engine = Engine(config, state, ledger, executor, solver.solve, metrics, latest)
     executor.outcomes = engine
     reporter.leading = lambda: engine.leading
-    service = Service(config, state, ledger, engine, executor, reporter, metrics)
-    return service, reporter
+    return Service(config, state, ledger, engine, executor, reporter, metrics)
 
 
-async def _run_service(
-    config: Config, client: KubeClient, service: Service, reporter: Reporter
-) -> None:
+def _identity(config: Config) -> str:
+    return config.identity or f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _election(config: Config, client: KubeClient, engine: Engine) -> LeaderElection:
+    seconds = config.lease_seconds
+    return LeaderElection(
+        client,
+        namespace=config.namespace,
+        name=LEASE,
+        identity=_identity(config),
+        started=engine.start_leading,
+        stopped=engine.stop_leading,
+        timing=LeaseTiming(duration=seconds, renew_deadline=seconds * 0.7, retry=seconds / 10),
+        pod=own_pod(),
+    )
+
+
+async def _run_service(config: Config, client: KubeClient, service: Service) -> None:
     tls = await certs.serving_context(config, client)
     runner = web.AppRunner(
         build_app(service),
@@ -152,36 +176,28 @@ async def _run_service(
         shutdown_timeout=_GRACE_SECONDS,
     )
     await runner.setup()
-    host, port = _address(config.listen)
-    await web.TCPSite(runner, host, port, ssl_context=tls.context).start()
+    await web.TCPSite(runner, *_address(config.listen), ssl_context=tls.context).start()
     rpc = await _start_rpc(config, service, tls)
     log.info("listening", https=config.listen, grpc=config.grpc_listen)
-    reflectors = [Reflector(client, source, _emit(service)) for source in standard_sources()]
-    election = LeaderElection(
-        client,
-        namespace=config.namespace,
-        name=LEASE,
-        identity=config.identity or f"{socket.gethostname()}-{os.getpid()}",
-        duration_seconds=config.lease_seconds,
-        started=service.engine.start_leading,
-        stopped=service.engine.stop_leading,
-    )
+    watches = Watches(client, _emit(service))
+    service.watches = watches
+    election = _election(config, client, service.engine)
     try:
         async with asyncio.TaskGroup() as group:
-            for reflector in reflectors:
-                group.create_task(reflector.run())
+            group.create_task(watches.run())
             group.create_task(tls.renew())
-            await asyncio.gather(*(r.synced.wait() for r in reflectors if not r.source.optional))
+            await watches.synced()
             service.synced = True
             # The caches live for ever: leave them out of every later collection.
             gc.collect()
             gc.freeze()
             group.create_task(service.engine.run())
-            group.create_task(reporter.run())
+            group.create_task(service.reporter.run())
             group.create_task(election.run())
     finally:
         service.engine.stop_leading()
-        with contextlib.suppress(Exception):
+        await service.executor.drain()
+        with contextlib.suppress(ApiError):
             await election.release()
         if rpc is not None:
             await rpc.stop(_GRACE_SECONDS)
@@ -196,7 +212,7 @@ async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> An
     )
 
 
-def _emit(service: Service) -> Any:
+def _emit(service: Service) -> Emit:
     """Watch events into the engine; a new holder of kube-scheduler's Lease is a restart of it."""
     holder: dict[str, str] = {}
 

@@ -53,7 +53,7 @@ class Reporter:
         state: ClusterState,
         ledger: Ledger,
         writes: ClusterWrites,
-        latest: Callable[[], Mapping[str, GangAssignment]],
+        latest: Mapping[str, GangAssignment],
     ) -> None:
         self._config = config
         self._state = state
@@ -90,7 +90,7 @@ class Reporter:
         if reservation is not None:
             return self._reserved_record(gang, reservation, running)
         known = read_record(self.known(gang.key) or {})
-        assignment = self._latest().get(gang.key)
+        assignment = self._latest.get(gang.key)
         if running and known is not None and known.assignment.slots and not _pending(gang):
             return self._settled_record(gang, known, running)
         if assignment is None:

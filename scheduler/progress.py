@@ -192,3 +192,4 @@ def whole(gang: Gang) -> bool:
     running = [len(podset.running) for podset in gang.podsets]
     enough = all(n >= p.min_count for n, p in zip(running, gang.podsets, strict=True))
     return enough and sum(running) >= gang.min_members
+

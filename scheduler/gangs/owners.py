@@ -1,9 +1,9 @@
 """The pods that owners (Deployment, StatefulSet, Job, ...) are going to make, before they exist.
 
-Offline planning reads manifests in which only the owner is written down. ``expand`` adds the missing
-pods of owners whose pod template carries one of our request annotations, and hands the template's
-request annotations down to pods that lack them. A new kind of owner is one function and one line in
-``_OWNERS``.
+Offline planning reads manifests in which only the owner is written down. ``expand`` adds the
+missing pods of owners whose pod template carries one of our request annotations, and hands the
+template's request annotations down to pods that lack them. A new kind of owner is one function and
+one line in ``_OWNERS``.
 """
 
 from __future__ import annotations
