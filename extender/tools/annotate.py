@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from extender.tools import yaml_text
-from extender.tools.documents import read_documents
+from extender.tools.documents import read_documents, reports_bad_input
 from scheduler import keys
 from scheduler.gang_object import label_value
 
@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@reports_bad_input
 def run(args: argparse.Namespace) -> int:
-    """Print the annotated manifests as YAML. Raises ``InputError`` for what cannot be read."""
+    """Print the annotated manifests as YAML."""
     documents = []
     for path in args.filename:
         for document in read_documents(path):

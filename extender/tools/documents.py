@@ -7,10 +7,14 @@ the readers, which turn it into a problem or a reason: one bad pod must not hide
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,24 @@ STANDARD_INPUT = "-"
 
 class InputError(Exception):
     """Input that cannot be read; the text is one line for the user."""
+
+
+BAD_INPUT = 2
+"""Exit code for an ``InputError``, the same in every command."""
+
+
+def reports_bad_input(run: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
+    """The command ``run``, with an ``InputError`` as one line on standard error and exit code 2."""
+
+    @wraps(run)
+    def reporting(args: Namespace) -> int:
+        try:
+            return run(args)
+        except InputError as error:
+            print(f"muster: {error}", file=sys.stderr)
+            return BAD_INPUT
+
+    return reporting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

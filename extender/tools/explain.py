@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from extender.tools import live, plan, table
-from extender.tools.inputs import add_files, load
 from scheduler.solve.reasons import explain
+
+from extender.tools import plan
+from extender.tools.documents import reports_bad_input
+from extender.tools.inputs import add_cluster, add_files, load
 
 FOUND, UNKNOWN_GANG = 0, 1
 
@@ -17,9 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gang", metavar="GANG", help="NAME or NAMESPACE/NAME")
     parser.add_argument("-n", "--namespace", help="namespace of the gang (default: default)")
     add_files(parser, required=False)
-    live.add_options(parser)
+    add_cluster(parser)
 
 
+@reports_bad_input
 def run(args: argparse.Namespace) -> int:
     """Print the explanation. 0: printed, 1: there is no such gang."""
     namespace, name = _identity(args.gang, args.namespace)
@@ -46,6 +49,8 @@ def _planned(args: argparse.Namespace, namespace: str, name: str) -> str | None:
 
 
 def _live(args: argparse.Namespace, namespace: str, name: str) -> str | None:
+    from extender.tools import live
+
     obj = live.gang(args, namespace, name)
     if obj is None:
         return None

@@ -6,16 +6,19 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from scheduler.state import ClusterState
 
 from extender.tools.documents import InputError, read_objects
 from scheduler import keys, snapshot_json
-from scheduler.gang_object import COMMITTED, read_record
 from scheduler.gangs import owners
+from scheduler.ledger import Ledger
 from scheduler.model import GangAssignment
 from scheduler.policy import Policy
+from scheduler.recovery import restored
 from scheduler.snapshot import Snapshot
-from scheduler.state import ClusterState
 from topology.keys import KUEUE_GROUP
 from topology.model import Problem
 
@@ -63,6 +66,23 @@ def add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="say what was ignored")
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """The options that say which cluster is meant when no file is given."""
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config"
+    )
+    parser.add_argument("--context", help="context of the kubeconfig")
+
+
+def load_or_ask(args: argparse.Namespace) -> Inputs:
+    """The files of ``-f``, or the cluster when there are none. Raises ``InputError``."""
+    if args.filename:
+        return load(args.filename)
+    from extender.tools import live
+
+    return understand(live.objects(args))
+
+
 def load(paths: Sequence[str]) -> Inputs:
     """Read ``paths`` and take the snapshot. Raises ``InputError``."""
     return understand(read_objects(paths))
@@ -103,11 +123,11 @@ def state_of(objects: Sequence[Object]) -> tuple[ClusterState, tuple[Problem, ..
 
 
 def kept_reservations(state: ClusterState) -> tuple[GangAssignment, ...]:
-    """Committed decisions among the Gang objects, which a Muster that starts here keeps."""
+    """What the Gang objects reserve: a Muster that starts on this cluster keeps exactly these."""
     gangs = {gang.key for gang in state.gangs()}
-    records = (read_record(obj) for obj in state.gang_objects.values())
-    return tuple(
-        record.assignment
-        for record in records
-        if record and record.phase in COMMITTED and record.assignment.key in gangs
-    )
+    ledger = Ledger()
+    for obj in state.gang_objects.values():
+        reservation = restored(obj, state.pods, 0)
+        if reservation is not None and reservation.key in gangs:
+            ledger.restore(reservation)
+    return ledger.held()

@@ -7,20 +7,21 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
+from scheduler.solve import solve
+from scheduler.solve.check import verify
+from scheduler.solve.reasons import explain
+
+from extender import config
 from extender.tools import table, yaml_text
-from extender.tools.documents import InputError, read_documents
+from extender.tools.documents import read_documents, reports_bad_input
 from extender.tools.inputs import Inputs, add_files, load
 from scheduler.model import Gang, GangAssignment, Plan
 from scheduler.plan_json import plan_document
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
-from scheduler.solve import solve
-from scheduler.solve.check import verify
-from scheduler.solve.reasons import explain
 
 ALL_PLACED, SOME_WAIT, BUG = 0, 1, 3
 
@@ -37,9 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="deterministic time of the solver (default 10)",
     )
-    parser.add_argument("--policy", metavar="FILE", help="a Policy document, YAML or JSON")
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="settings of the decision, as under `policy` in the file of `muster serve --config`",
+    )
 
 
+@reports_bad_input
 def run(args: argparse.Namespace) -> int:
     """Print the plan. 0: all gangs placed, 1: some wait, 3: the plan is wrong (a bug)."""
     inputs = load(args.filename)
@@ -101,31 +107,18 @@ def decide(inputs: Inputs, policy: Policy) -> Decision:
 
 
 def read_policy(path: str | None, policy: Policy, budget: int | None) -> Policy:
-    """``policy`` changed by a file of options and by ``--budget``. Raises ``InputError``."""
-    if path is not None:
-        for document in read_documents(path):
-            policy = replace(policy, **_options(document.value, path))
+    """``policy`` changed by the ``policy`` settings in a file and by ``--budget``.
+
+    The file is one of ``muster serve --config``, or only what stands under ``policy`` there. Raises
+    ``InputError``.
+    """
+    for document in read_documents(path) if path is not None else ():
+        settings = document.value.get("policy", document.value)
+        try:
+            policy = config.load({"policy": settings}, config.Config(policy=policy)).policy
+        except config.ConfigError as error:
+            raise document.error(str(error)) from None
     return policy if budget is None else replace(policy, budget_seconds=budget)
-
-
-def _options(document: Mapping[str, Any], path: str) -> dict[str, int]:
-    options = document.get("spec", document)
-    known = {_camel(field.name): field.name for field in fields(Policy)}
-    found = {}
-    for key, value in options.items() if isinstance(options, Mapping) else ():
-        if key in ("apiVersion", "kind", "metadata"):
-            continue
-        if key not in known:
-            raise InputError(f"{path}: {key} is no option; options are {', '.join(known)}")
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise InputError(f"{path}: {key} is {value!r}, not a whole number of 0 or more")
-        found[known[key]] = value
-    return found
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
 
 
 def _seconds(text: str) -> int:

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from extender.tools import live, table
-from extender.tools.inputs import Inputs, add_files, load, understand
+from extender.tools import table
+from extender.tools.documents import reports_bad_input
+from extender.tools.inputs import Inputs, add_cluster, add_files, load_or_ask
 from scheduler.snapshot import NodeState, Snapshot
 from topology.model import Node
 
@@ -17,15 +18,16 @@ from topology.model import Node
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``muster topology``."""
     add_files(parser, required=False)
-    live.add_options(parser)
+    add_cluster(parser)
     parser.add_argument(
         "-o", "--output", choices=("tree", "json"), default="tree", help="default: tree"
     )
 
 
+@reports_bad_input
 def run(args: argparse.Namespace) -> int:
     """Print the fleet of the files, or of the cluster when none is given."""
-    inputs = load(args.filename) if args.filename else understand(live.objects(args))
+    inputs = load_or_ask(args)
     if args.output == "json":
         print(json.dumps(topology_document(inputs), indent=1))
     else:

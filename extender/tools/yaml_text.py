@@ -44,7 +44,7 @@ class YamlError(ValueError):
 def read(text: str) -> Iterator[tuple[int, Any]]:
     """Each document of ``text`` as (line it starts on, value). Raises ``YamlError``."""
     try:
-        events = yaml.parse(text, Loader=_LOADER)
+        events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 first = next(events)
@@ -62,7 +62,7 @@ def read(text: str) -> Iterator[tuple[int, Any]]:
 class _Builder:
     """Builds the value of one document from parser events."""
 
-    def __init__(self, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, events: Iterator[Any]) -> None:
         self._next = events.__next__
         self._anchors: dict[str, Any] = {}
 
@@ -150,11 +150,12 @@ _Dumper.add_representer(str, _write_text)
 
 def write(documents: Iterable[Any]) -> str:
     """``documents`` as YAML text, separated by ``---``."""
-    return yaml.dump_all(
+    text: str = yaml.dump_all(
         documents,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
         width=100,
         default_flow_style=False,
-    )  # type: ignore[no-any-return]
+    )
+    return text
