@@ -192,7 +192,7 @@ class Cluster:
             self.start(component)
         self._wait("kube-scheduler", self._scheduler_ready)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        self._wait("kube-controller-manager", lambda: self.api.find(account) is not None)
+        self._wait("kwok", lambda: self.api.find(account) is not None)
 
     def _write_files(self, ports: Mapping[str, int]) -> None:
         self._layout.record.write_text(json.dumps({"name": self.name, "ports": ports}))
@@ -228,19 +228,19 @@ class Cluster:
         self._layout.scheduler_config.write_text(json.dumps(config, indent=1))
 
     def _wait(self, component: str, ready: Callable[[], bool]) -> None:
+        """Wait for `component`; it and those started before it must stay alive meanwhile."""
         deadline = time.monotonic() + _READY_SECONDS
-        process = self._processes[component]
         while True:
             try:
                 if ready():
                     return
             except (ApiError, HTTPError):
                 pass  # not listening or not ready yet
-            if process.pid is None or time.monotonic() > deadline:
-                tail = process.tail()
-                if "address already in use" in tail:
-                    raise _PortTakenError(f"{component}: address already in use")
-                raise ControlPlaneUnavailable(f"{component} did not start ({process.log}): {tail}")
+            for name in COMPONENTS[: COMPONENTS.index(component) + 1]:
+                if self.process(name).pid is None:
+                    raise _failure(self.process(name), "ended")
+            if time.monotonic() > deadline:
+                raise _failure(self.process(component), "is not ready")
             time.sleep(0.05)
 
     def _apiserver_ready(self) -> bool:
@@ -266,8 +266,16 @@ class Cluster:
         return Layout(self.folder)
 
 
-class _PortTakenError(Exception):
+class _PortTakenError(ControlPlaneUnavailable):
     pass
+
+
+def _failure(process: Process, what: str) -> ControlPlaneUnavailable:
+    tail = process.tail()
+    if "address already in use" in tail:
+        return _PortTakenError(f"{process.name}: a port was taken by another program")
+    lines = tail.splitlines() or [""]
+    return ControlPlaneUnavailable(f"{process.name} {what}: {lines[-1]} (log: {process.log})")
 
 
 def sweep_orphans() -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +16,20 @@ from typing import Any
 import pytest
 import urllib3
 
-from simulations.controlplane import Api, ApiError, Binaries, Cluster, cli, temporary_cluster
+from simulations.controlplane import (
+    Api,
+    ApiError,
+    Binaries,
+    Cluster,
+    ControlPlaneUnavailable,
+    Settings,
+    cli,
+    temporary_cluster,
+)
+from simulations.controlplane import cluster as cluster_module
 from simulations.controlplane.cluster import sweep_orphans
 from simulations.controlplane.commands import COMPONENTS
-from simulations.controlplane.processes import start_mark
+from simulations.controlplane.processes import free_ports, start_mark
 from simulations.fleet import Fleet, Pool
 
 pytestmark = pytest.mark.e2e
@@ -277,3 +288,26 @@ def test_leader_election_hands_over(small: Cluster) -> None:
     small.api.wait_for("binding", lambda: small.api.get(f"{PODS}/after")["spec"].get("nodeName"))
     small.api.delete(f"{PODS}/after")
     small.set_scheduler_config({})
+
+
+def test_a_taken_port_is_tried_again(
+    control_plane: Binaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If another program takes a port before we do, the start is repeated with other ports."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        chosen = [free_ports(5)[:4] + (taken.getsockname()[1],), free_ports(5)]
+        monkeypatch.setattr(cluster_module, "free_ports", lambda count: chosen.pop(0))
+        with temporary_cluster(binaries=control_plane) as cluster:
+            assert all(cluster.running().values())
+    assert not chosen
+
+
+def test_a_component_that_ends_is_named(control_plane: Binaries, tmp_path: Path) -> None:
+    """A bad kube-scheduler configuration gives one line with its log, and nothing keeps running."""
+    settings = Settings(scheduler_config={"profiles": [{"schedulerName": ["not a name"]}]})
+    cluster = Cluster(tmp_path / "cluster", settings=settings, binaries=control_plane)
+    with pytest.raises(ControlPlaneUnavailable, match="kube-scheduler ended: .*schedulerName"):
+        cluster.up()
+    assert not any(cluster.running().values())
