@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from scheduler import keys
 from simulations.controlplane import (
@@ -55,7 +55,7 @@ class Narrator:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_talking, daemon=True)
 
-    def __enter__(self) -> Narrator:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -102,7 +102,11 @@ def _online(binaries: Binaries, tell: Narrator) -> int:
         cluster.add_nodes(nodes)
         tell("filling the H100 nodes with plain pods")
         _apply(cluster, binaries, FLAVORS, BUSY)
-        _wait(cluster, "H100 nodes to be full", lambda: _all_bound(cluster, "app=finetune"))
+        _wait(
+            cluster,
+            "H100 nodes to be full",
+            lambda: _all_bound(cluster, "app=finetune"),
+        )
         tell(f"applying {', '.join(WORKLOADS)}")
         _apply(cluster, binaries, *WORKLOADS)
         tell("waiting for Muster and kube-scheduler")
@@ -117,7 +121,12 @@ def _online(binaries: Binaries, tell: Narrator) -> int:
 
 def _apply(cluster: Cluster, binaries: Binaries, *files: str) -> None:
     """What a user does: ``kubectl apply -f``."""
-    command = [str(binaries.paths["kubectl"]), "--kubeconfig", str(cluster.kubeconfig), "apply"]
+    command = [
+        str(binaries.paths["kubectl"]),
+        "--kubeconfig",
+        str(cluster.kubeconfig),
+        "apply",
+    ]
     for name in files:
         command += ["-f", str(_workload(name))]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -140,7 +149,10 @@ def _all_bound(cluster: Cluster, selector: str) -> bool:
 
 
 def _finished(cluster: Cluster) -> bool:
-    gangs = {gang["metadata"]["name"]: gang.get("status", {}) for gang in cluster.api.list(_GANGS)}
+    gangs = {
+        gang["metadata"]["name"]: gang.get("status", {})
+        for gang in cluster.api.list(_GANGS)
+    }
     plain = cluster.api.get(f"{_PODS}/{PLAIN_POD}")
     return (
         all(gangs.get(name, {}).get("phase") == "Bound" for name in BOUND_GANGS)
@@ -163,9 +175,15 @@ def _report(cluster: Cluster) -> str:
     rows = [("GANG", "PHASE", "MEMBERS", "FLAVOR", "NODES")]
     reasons = []
     for gang in cluster.api.list(_GANGS):
-        name, status, spec = gang["metadata"]["name"], gang.get("status", {}), gang["spec"]
+        name, status, spec = (
+            gang["metadata"]["name"],
+            gang.get("status", {}),
+            gang["spec"],
+        )
         members = [pod for pod in pods if _gang_of(pod) == name]
-        nodes = sorted(pod["spec"]["nodeName"] for pod in members if pod["spec"].get("nodeName"))
+        nodes = sorted(
+            pod["spec"]["nodeName"] for pod in members if pod["spec"].get("nodeName")
+        )
         rows.append(
             (
                 name,
@@ -178,7 +196,9 @@ def _report(cluster: Cluster) -> str:
         if status.get("reason") or status.get("passedOver"):
             reasons.append(f"{name}: {status.get('message')}")
     plain = next(pod for pod in pods if pod["metadata"]["name"] == PLAIN_POD)
-    rows.append((f"{PLAIN_POD} (plain)", "", "", "-", plain["spec"].get("nodeName", "-")))
+    rows.append(
+        (f"{PLAIN_POD} (plain)", "", "", "-", plain["spec"].get("nodeName", "-"))
+    )
     return "\n".join(["", *_table(rows), "", *reasons, ""])
 
 
@@ -196,7 +216,9 @@ def _choice(status: Object, flavors: Sequence[str]) -> str:
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     ]
 

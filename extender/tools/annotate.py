@@ -37,7 +37,9 @@ def run(args: argparse.Namespace) -> int:
     documents = []
     for path in args.filename:
         for document in read_documents(path):
-            list(document.objects())  # refuse what is not Kubernetes before anything is printed
+            list(
+                document.objects()
+            )  # refuse what is not Kubernetes before anything is printed
             documents.append(annotate(document.value))
     sys.stdout.write(yaml_text.write(documents))
     return 0
@@ -59,7 +61,11 @@ def _is_ours(value: Mapping[str, Any]) -> bool:
     if not isinstance(spec, dict) or not isinstance(value.get("metadata"), dict):
         return False
     containers = spec.get("containers")
-    if not isinstance(containers, list) or not containers or not isinstance(containers[0], dict):
+    if (
+        not isinstance(containers, list)
+        or not containers
+        or not isinstance(containers[0], dict)
+    ):
         return False
     annotations = value["metadata"].get("annotations")
     return (
@@ -80,7 +86,11 @@ def _ready(pod: dict[str, Any]) -> dict[str, Any]:
     if {"name": keys.GATE} not in gates:
         gates = [*gates, {"name": keys.GATE}]
     first, *others = spec["containers"]
-    spec = {**spec, "schedulingGates": gates, "containers": [_with_membership(first), *others]}
+    spec = {
+        **spec,
+        "schedulingGates": gates,
+        "containers": [_with_membership(first), *others],
+    }
     return {**pod, "metadata": metadata, "spec": spec}
 
 
@@ -88,7 +98,9 @@ def _with_membership(container: dict[str, Any]) -> dict[str, Any]:
     """Requests equal limits, as the API server demands of every resource that is not its own."""
     membership = dict.fromkeys(sorted(keys.SYNTHETIC_RESOURCES), "1")
     resources = _map(container, "resources")
-    added = {key: {**_map(resources, key), **membership} for key in ("limits", "requests")}
+    added = {
+        key: {**_map(resources, key), **membership} for key in ("limits", "requests")
+    }
     return {**container, "resources": {**resources, **added}}
 
 

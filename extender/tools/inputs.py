@@ -35,6 +35,7 @@ READ_KINDS: Mapping[tuple[str, str], str] = {
 }
 """(API group, kind) -> the name under which ``ClusterState`` knows it."""
 
+_DEFAULT = Policy()
 _KNOWN = frozenset({*READ_KINDS, *owners.KINDS})
 
 
@@ -43,7 +44,7 @@ class Inputs:
     """What the input says."""
 
     snapshot: Snapshot
-    policy: Policy = Policy()
+    policy: Policy = _DEFAULT
     problems: tuple[Problem, ...] = ()
     """What was wrong with owners; problems of nodes and other objects are in the snapshot."""
     ignored: Mapping[str, int] = field(default_factory=dict)
@@ -63,13 +64,18 @@ def add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="FILE",
         help="Kubernetes manifests, YAML or JSON; - is standard input; may be repeated",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what was ignored")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say what was ignored"
+    )
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
     """The options that say which cluster is meant when no file is given."""
     parser.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config"
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="default: $KUBECONFIG, ~/.kube/config",
     )
     parser.add_argument("--context", help="context of the kubeconfig")
 
@@ -90,17 +96,23 @@ def load(paths: Sequence[str]) -> Inputs:
 
 def understand(objects: Sequence[Object]) -> Inputs:
     """The snapshot of ``objects``, or the one that a ``Snapshot`` document among them holds."""
-    snapshots = [obj for obj in objects if owners.kind_of(obj) == (keys.GROUP, "Snapshot")]
+    snapshots = [
+        obj for obj in objects if owners.kind_of(obj) == (keys.GROUP, "Snapshot")
+    ]
     if snapshots:
         if len(objects) > 1:
-            raise InputError("a Snapshot is planned by itself: give no other objects with it")
+            raise InputError(
+                "a Snapshot is planned by itself: give no other objects with it"
+            )
         try:
             snapshot, policy = snapshot_json.load(snapshots[0])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the Snapshot cannot be read: {error!r}") from None
         return Inputs(snapshot=snapshot, policy=policy)
     state, problems = state_of(objects)
-    ignored = Counter(str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN)
+    ignored = Counter(
+        str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN
+    )
     return Inputs(
         snapshot=state.snapshot(kept_reservations(state)),
         problems=problems,

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scheduler.solve import solve
 from scheduler.solve.check import verify
 from scheduler.solve.reasons import explain
 
@@ -22,6 +21,7 @@ from scheduler.model import Gang, GangAssignment, Plan
 from scheduler.plan_json import plan_document
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
+from scheduler.solve import solve
 
 ALL_PLACED, SOME_WAIT, BUG = 0, 1, 3
 
@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``muster plan``."""
     add_files(parser, required=True)
     parser.add_argument(
-        "-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table"
+        "-o",
+        "--output",
+        choices=("table", "json", "yaml"),
+        default="table",
+        help="default: table",
     )
     parser.add_argument(
         "--budget",
@@ -81,7 +85,9 @@ class Decision:
     def gangs(self) -> Iterator[tuple[Gang, GangAssignment]]:
         """Each gang with the decision about it."""
         by_key = {gang.key: gang for gang in self.snapshot.gangs}
-        return ((by_key[assignment.key], assignment) for assignment in self.plan.assignments)
+        return (
+            (by_key[assignment.key], assignment) for assignment in self.plan.assignments
+        )
 
     @property
     def bug_report(self) -> str:
@@ -115,7 +121,9 @@ def read_policy(path: str | None, policy: Policy, budget: int | None) -> Policy:
     for document in read_documents(path) if path is not None else ():
         settings = document.value.get("policy", document.value)
         try:
-            policy = config.load({"policy": settings}, config.Config(policy=policy)).policy
+            policy = config.load(
+                {"policy": settings}, config.Config(policy=policy)
+            ).policy
         except config.ConfigError as error:
             raise document.error(str(error)) from None
     return policy if budget is None else replace(policy, budget_seconds=budget)
@@ -123,12 +131,18 @@ def read_policy(path: str | None, policy: Policy, budget: int | None) -> Policy:
 
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds above 0")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of seconds above 0"
+        )
     return int(text)
 
 
 def _text(document: Mapping[str, Any], form: str) -> str:
-    return yaml_text.write([document]) if form == "yaml" else json.dumps(document, indent=1) + "\n"
+    return (
+        yaml_text.write([document])
+        if form == "yaml"
+        else json.dumps(document, indent=1) + "\n"
+    )
 
 
 def _warn(inputs: Inputs, *, verbose: bool) -> None:
@@ -148,7 +162,9 @@ def _report(decision: Decision, limit: int | None) -> Iterator[str]:
         yield ""
     for gang, assignment in decision.gangs:
         if not assignment.placed or assignment.passed_over:
-            head = table.paint(gang.key, table.YELLOW if not assignment.placed else table.GREEN)
+            head = table.paint(
+                gang.key, table.YELLOW if not assignment.placed else table.GREEN
+            )
             yield table.paragraph(head, explain(gang, assignment), limit)
     yield _totals(decision)
 

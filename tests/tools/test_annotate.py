@@ -58,7 +58,10 @@ def test_annotating_twice_changes_nothing_more() -> None:
     [
         lambda pod: {"kind": "List", "apiVersion": "v1", "items": [pod]},
         lambda pod: {"kind": "Deployment", "spec": {"template": pod}},
-        lambda pod: {"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": pod}}}},
+        lambda pod: {
+            "kind": "CronJob",
+            "spec": {"jobTemplate": {"spec": {"template": pod}}},
+        },
         lambda pod: {
             "kind": "LeaderWorkerSet",
             "spec": {"leaderWorkerTemplate": {"workerTemplate": pod, "size": 4}},
@@ -74,7 +77,11 @@ def test_others_are_left_alone() -> None:
     """Plain pods, pods that already have a node and other objects come out as they went in."""
     plain = _pod()
     plain["metadata"]["annotations"] = {"example.org/note": "x"}
-    others = [plain, _pod(nodeName="n1"), {"kind": "Service", "spec": {"ports": [{"port": 8000}]}}]
+    others = [
+        plain,
+        _pod(nodeName="n1"),
+        {"kind": "Service", "spec": {"ports": [{"port": 8000}]}},
+    ]
     assert [annotate.annotate(obj) for obj in others] == others
 
 

@@ -29,11 +29,19 @@ def _owner(
     }
 
 
-def _pod(name: str, controller: tuple[str, str] | None = None, **more: Any) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"name": name, "namespace": "team", "labels": {"app": "web"}}
+def _pod(
+    name: str, controller: tuple[str, str] | None = None, **more: Any
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": "team",
+        "labels": {"app": "web"},
+    }
     if controller is not None:
         kind, owner = controller
-        metadata["ownerReferences"] = [{"kind": kind, "name": owner, "controller": True}]
+        metadata["ownerReferences"] = [
+            {"kind": kind, "name": owner, "controller": True}
+        ]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}, **more}
 
 
@@ -59,7 +67,9 @@ def test_an_annotated_owner_becomes_its_pods(
     kind: str, group: str, spec: dict[str, Any], count: int
 ) -> None:
     """Pods are named ``<owner>-0`` and on, as many as the owner asks for; other kinds make none."""
-    assert _names(_owner(kind, group=group, **spec)) == [f"web-{i}" for i in range(count)]
+    assert _names(_owner(kind, group=group, **spec)) == [
+        f"web-{i}" for i in range(count)
+    ]
 
 
 def test_a_made_pod_is_what_the_template_says() -> None:
@@ -97,9 +107,13 @@ EXISTING = [
 
 
 @pytest.mark.parametrize(
-    ("pods", "names"), [case[1:] for case in EXISTING], ids=[case[0] for case in EXISTING]
+    ("pods", "names"),
+    [case[1:] for case in EXISTING],
+    ids=[case[0] for case in EXISTING],
 )
-def test_pods_that_exist_are_not_doubled(pods: list[dict[str, Any]], names: list[str]) -> None:
+def test_pods_that_exist_are_not_doubled(
+    pods: list[dict[str, Any]], names: list[str]
+) -> None:
     """Of three wanted pods only those that are missing are made."""
     assert _names(_owner(replicas=3), *pods) == names
 
@@ -111,7 +125,10 @@ def test_a_deployment_counts_the_pods_of_its_replica_sets() -> None:
     replica_set["metadata"]["ownerReferences"] = [
         {"kind": "Deployment", "name": "web", "uid": "uid-web", "controller": True}
     ]
-    pods = [_pod("web-5d-x", ("ReplicaSet", "web-5d")), _pod("web-5d-y", ("ReplicaSet", "web-5d"))]
+    pods = [
+        _pod("web-5d-x", ("ReplicaSet", "web-5d")),
+        _pod("web-5d-y", ("ReplicaSet", "web-5d")),
+    ]
     expected = ["web-5d-x", "web-5d-y", "web-0"]
     assert _names(deployment, replica_set, *pods) == expected
     assert _names(deployment, *pods) == expected
@@ -141,11 +158,15 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["metadata", "spec", "template", "annotations", "labels", "selector"])
+            st.sampled_from(
+                ["metadata", "spec", "template", "annotations", "labels", "selector"]
+            )
             | st.sampled_from(
                 ["muster.dev/gang", "ownerReferences", "controller", "replicas", "name"]
             )
-            | st.sampled_from(["matchLabels", "status", "phase", "namespace", "kind", "uid"]),
+            | st.sampled_from(
+                ["matchLabels", "status", "phase", "namespace", "kind", "uid"]
+            ),
             inner,
             max_size=5,
         )

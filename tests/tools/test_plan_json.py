@@ -22,7 +22,9 @@ from topology.tree import TopologyTree
 
 CARDS = Resources({"nvidia.com/gpu": 8, "pods": 1})
 NODE = Node(name="n1", allocatable=CARDS)
-POD = RunningPod(namespace="other", name="busy", uid="u0", request=Resources({"pods": 1}))
+POD = RunningPod(
+    namespace="other", name="busy", uid="u0", request=Resources({"pods": 1})
+)
 
 
 def _gang(name: str) -> Gang:
@@ -37,7 +39,9 @@ SNAPSHOT = Snapshot(
     tree=TopologyTree.build([NODE], ["host"]),
     gangs=(_gang("chat"), _gang("train")),
 )
-FULL = Reason(code=Code.INSUFFICIENT, message="8 cards are missing", numbers={"missing": 8})
+FULL = Reason(
+    code=Code.INSUFFICIENT, message="8 cards are missing", numbers={"missing": 8}
+)
 PLACED = GangAssignment(
     namespace="default",
     gang="chat",
@@ -47,7 +51,9 @@ PLACED = GangAssignment(
     passed_over=(PassedOver(flavor="h100", reason=FULL),),
     domains={"block": ("b1",), "rack": ("b1/r1", "b1/r2")},
     load_seconds=41,
-    slots=(Slot(pod="chat-0", uid="u-chat", role="main", rank=0, node="n1", request=CARDS),),
+    slots=(
+        Slot(pod="chat-0", uid="u-chat", role="main", rank=0, node="n1", request=CARDS),
+    ),
 )
 WAITING = GangAssignment(namespace="default", gang="train", reason=FULL)
 
@@ -55,7 +61,10 @@ WAITING = GangAssignment(namespace="default", gang="train", reason=FULL)
 def test_the_document() -> None:
     """A placed gang shows its flavor, what was passed over and its members; a waiting one why."""
     plan = Plan(
-        assignments=(PLACED, WAITING), status=SolverStatus.OPTIMAL, objective=(1, 1), bound=(1, 0)
+        assignments=(PLACED, WAITING),
+        status=SolverStatus.OPTIMAL,
+        objective=(1, 1),
+        bound=(1, 0),
     )
     assert plan_document(SNAPSHOT, plan, 0.123456) == {
         "gangs": [
@@ -66,7 +75,11 @@ def test_the_document() -> None:
                 "flavor": "a100",
                 "flavorRank": 1,
                 "passedOver": [
-                    {"flavor": "h100", "reason": "Insufficient", "message": "8 cards are missing"}
+                    {
+                        "flavor": "h100",
+                        "reason": "Insufficient",
+                        "message": "8 cards are missing",
+                    }
                 ],
                 "members": [{"pod": "chat-0", "role": "main", "rank": 0, "node": "n1"}],
                 "domains": {"block": ["b1"], "rack": ["b1/r1", "b1/r2"]},
@@ -90,6 +103,11 @@ def test_the_document() -> None:
                 },
             },
         ],
-        "solver": {"status": "optimal", "objective": [1, 1], "bound": [1, 0], "seconds": 0.1235},
+        "solver": {
+            "status": "optimal",
+            "objective": [1, 1],
+            "bound": [1, 0],
+            "seconds": 0.1235,
+        },
         "snapshot": {"nodes": 1, "pods": 3},
     }
