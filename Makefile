@@ -1,0 +1,71 @@
+# One command per intent; `make` lists them. Everything works from a fresh clone: the targets make
+# .venv from the lock first, and the control plane is built when a target needs it.
+
+PYTHON ?= python3
+UV_COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+             --no-emit-index-url --no-emit-find-links --no-header --no-config
+STAMP := .venv/.ready-$(shell cat pyproject.toml requirements-dev.lock | cksum | tr ' ' '-')
+RUN = .venv/bin/python -m
+CODE = topology scheduler extender simulations muster.py tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check format bench cluster-up cluster-down proto lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-14s%s\n", $$1, $$2}'
+
+setup: $(STAMP) ## .venv with muster (editable) and all development tools
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Muster needs Python 3.11 or newer, and $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; } >&2
+	@echo "setting up .venv (once per change of the lock)"
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@rm -f .venv/.ready-*
+	@touch $@
+
+demo: $(STAMP) ## gangs placed by a real kube-scheduler, in one table
+	@$(RUN) simulations.demo
+
+test: $(STAMP) ## everyday tests, on a real control plane where there is one
+	@$(RUN) simulations.controlplane || test "$$CI" != true
+	@$(RUN) pytest -m "not slow and not bench"
+
+test-slow: $(STAMP) ## the long repetitions
+	@$(RUN) simulations.controlplane
+	@$(RUN) pytest -m slow
+
+check: $(STAMP) ## style, types, import contracts, generated code, lock: without running anything
+	@.venv/bin/ruff check $(CODE)
+	@.venv/bin/ruff format --check $(CODE)
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(RUN) pytest --quiet tests/architecture
+
+format: $(STAMP) ## let ruff rewrite what it can
+	@.venv/bin/ruff check --fix $(CODE)
+	@.venv/bin/ruff format $(CODE)
+
+bench: $(STAMP) ## every speed target with PASS or FAIL
+	@$(RUN) simulations.controlplane
+	@$(RUN) simulations.bench
+
+cluster-up: $(STAMP) ## a local control plane with simulated nodes
+	@.venv/bin/muster cluster up --nodes demo
+
+cluster-down: $(STAMP) ## stop it and remove its data
+	@.venv/bin/muster cluster down --delete
+
+proto: $(STAMP) ## generate the gRPC code again
+	@$(RUN) tests.architecture.generate_proto
+
+lock: ## newest versions that pyproject.toml allows
+	@test -x .venv/bin/uv || { $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --quiet uv; }
+	@$(UV_COMPILE) --upgrade pyproject.toml --output-file requirements.lock
+	@$(UV_COMPILE) --upgrade --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+
+clean: ## remove .venv and caches; clusters and built programs stay
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The offline and read-only commands: plan, explain, status, topology, annotate."""

@@ -1,0 +1,1 @@
+"""Sources of gangs, one file each: from Kubernetes objects to `Gang` values."""

@@ -1,0 +1,1 @@
+"""What the fleet is: accelerators, levels, domains and their distances. Pure: no I/O, no clock."""
