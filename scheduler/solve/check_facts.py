@@ -1,0 +1,161 @@
+"""What a snapshot and a plan say, laid out for the checker. Shares nothing with the solver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from scheduler.model import Gang, GangAssignment, Plan, PodSet, TopologyRequest
+from scheduler.snapshot import NodeState, Snapshot
+from topology.model import Accelerator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """The members of one PodSet that stand somewhere, as node indices (one entry per member)."""
+
+    podset: PodSet
+    running: tuple[int, ...]
+    """Members that run on a node of the snapshot."""
+    new: tuple[int, ...]
+    """Members that the plan places, by rank."""
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Running and new members together, which levels and slices are judged on."""
+        return self.running + self.new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One gang and where its members stand with the plan."""
+
+    gang: Gang
+    answer: GangAssignment
+    crowds: tuple[Crowd, ...]
+
+    @property
+    def new(self) -> tuple[int, ...]:
+        """Node of every new member."""
+        return tuple(node for crowd in self.crowds for node in crowd.new)
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Node of every running or new member."""
+        return tuple(node for crowd in self.crowds for node in crowd.all)
+
+    @property
+    def groups(self) -> Iterator[tuple[str, TopologyRequest, tuple[Crowd, ...]]]:
+        """Groups of PodSets by name, with what they ask for."""
+        for name in sorted({crowd.podset.group for crowd in self.crowds if crowd.podset.group}):
+            crowds = tuple(crowd for crowd in self.crowds if crowd.podset.group == name)
+            yield name, crowds[0].podset.group_topology, crowds
+
+    @property
+    def wishes(self) -> Iterator[tuple[str, TopologyRequest, tuple[Crowd, ...]]]:
+        """Everything that asks for a level: scope in words, the levels, the PodSets concerned."""
+        yield "gang", self.gang.topology, self.crowds
+        for name, request, crowds in self.groups:
+            yield f"group {name}", request, crowds
+        for crowd in self.crowds:
+            yield f"role {crowd.podset.role}", crowd.podset.topology, (crowd,)
+
+
+def meets_minimum(gang: Gang, new: Mapping[str, int]) -> bool:
+    """Whether running members and ``new`` ones (by role) reach the minimum of the gang and of each role."""
+    total = 0
+    for podset in gang.podsets:
+        count = len(podset.running) + new.get(podset.role, 0)
+        if count < podset.min_count:
+            return False
+        total += count
+    return total >= gang.min_members
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The snapshot with indices, and every gang that is reserved, running or planned."""
+
+    snapshot: Snapshot
+    plan: Plan
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Node name -> index in the tree."""
+        return {name: i for i, name in enumerate(self.snapshot.tree.nodes)}
+
+    @cached_property
+    def reserved(self) -> Mapping[str, GangAssignment]:
+        """Committed decisions by gang key."""
+        return {reservation.key: reservation for reservation in self.snapshot.reservations}
+
+    @cached_property
+    def reserved_on(self) -> Mapping[int, Mapping[str, int]]:
+        """Amounts that reservations hold, by node index and resource."""
+        held: dict[int, dict[str, int]] = {}
+        for reservation in self.snapshot.reservations:
+            for slot in reservation.slots:
+                if slot.node in self.index:
+                    on_node = held.setdefault(self.index[slot.node], {})
+                    for name, amount in slot.request.amounts.items():
+                        on_node[name] = on_node.get(name, 0) + amount
+        return held
+
+    @cached_property
+    def planned(self) -> tuple[Standing, ...]:
+        """The gangs that this plan decides about."""
+        return tuple(s for s in self.standings if self.decides(s.gang))
+
+    @cached_property
+    def placed(self) -> tuple[Standing, ...]:
+        """Those of them that are placed."""
+        return tuple(standing for standing in self.planned if standing.answer.placed)
+
+    @cached_property
+    def standings(self) -> tuple[Standing, ...]:
+        """Every gang that is not blocked."""
+        answers = {answer.key: answer for answer in self.plan.assignments}
+        return tuple(
+            self._standing(gang, answers[gang.key])
+            for gang in self.snapshot.gangs
+            if gang.blocked is None or gang.key in self.reserved
+        )
+
+    def decides(self, gang: Gang) -> bool:
+        """Whether the gang is to be planned: not reserved, not blocked, with a pending member."""
+        if gang.key in self.reserved or gang.blocked is not None:
+            return False
+        return any(podset.pending for podset in gang.podsets)
+
+    def state(self, node: int) -> NodeState:
+        """The node with this tree index."""
+        return self.snapshot.nodes[node]
+
+    def accelerator(self, node: int) -> Accelerator | None:
+        """The cards of a node."""
+        return self.snapshot.nodes[node].node.accelerator
+
+    def domains(self, depth: int, nodes: tuple[int, ...]) -> set[int]:
+        """The domains of one level that ``nodes`` stand in, as indices."""
+        row = self.snapshot.tree.domain_of[depth]
+        return {int(row[node]) for node in nodes}
+
+    def requests_cards(self, podset: PodSet, node: int) -> bool:
+        """Whether a member uses accelerator cards when it stands on this node."""
+        accelerator = self.accelerator(node)
+        return accelerator is not None and podset.request[accelerator.resource] > 0
+
+    def _standing(self, gang: Gang, answer: GangAssignment) -> Standing:
+        crowds = []
+        for podset in gang.podsets:
+            slots = sorted((s for s in answer.slots if s.role == podset.role), key=lambda s: s.rank)
+            running = (member.node for member in podset.running)
+            crowds.append(
+                Crowd(
+                    podset=podset,
+                    running=tuple(self.index[node] for node in running if node in self.index),
+                    new=tuple(self.index[slot.node] for slot in slots if slot.node in self.index),
+                )
+            )
+        return Standing(gang=gang, answer=answer, crowds=tuple(crowds))

@@ -1,0 +1,296 @@
+"""The best places for one gang on given ground: flavor, number of members, levels, then ``count``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, product
+
+import numpy as np
+
+from scheduler.match import BoolArray
+from scheduler.solve import rules
+from scheduler.solve.count import MAX_STATES, Ground, Table
+from scheduler.solve.problem import GangRow, Problem, Together, Wish
+
+_MAX_TABLES = 48
+"""Tables that may be filled for one option before the search is cut (and the proof given up)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Places for one gang; ``exact`` when no other answer has a better vector for it alone."""
+
+    option: int
+    places: tuple[Mapping[int, int], ...]
+    missing: int
+    """Pending members without a place."""
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    missing: int
+    rank: int
+    steps: tuple[int, int, int]
+    cost: int
+    option: int
+    places: tuple[Mapping[int, int], ...]
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        return (self.missing, self.rank, self.steps, self.cost, self.option)
+
+
+def settle(
+    problem: Problem, number: int, ground: Ground, options: Sequence[int] | None = None
+) -> tuple[Settled | None, bool]:
+    """The best answer for gang ``number`` (None: it cannot be placed) and whether that is proven.
+
+    ``options`` restricts the search. A gang that already ``runs`` always has an answer if it has options.
+    """
+    gang = problem.gangs[number]
+    best: _Found | None = None
+    exact = True
+    numbers = range(len(gang.options)) if options is None else options
+    for option in numbers:
+        rank = gang.options[option].rank
+        if best is not None and (best.missing, best.rank) < (0, rank):
+            break  # everybody has a place on a better flavor already
+        found, proven = _on_option(problem, gang, ground, option, best)
+        exact &= proven
+        if found is not None and (best is None or found.order < best.order):
+            best = found
+    if best is None:
+        return None, exact
+    answer = Settled(option=best.option, places=best.places, missing=best.missing, exact=exact)
+    return answer, exact
+
+
+def _on_option(
+    problem: Problem, gang: GangRow, ground: Ground, option: int, best: _Found | None
+) -> tuple[_Found | None, bool]:
+    admitted = [
+        rules.admitted(problem, role, mask, ground.counts)
+        for role, mask in zip(gang.roles, gang.options[option].masks, strict=True)
+    ]
+    if not _room(problem, gang, ground, admitted) and not gang.runs:
+        return None, True
+    search = _Search(problem, gang, ground, option, best)
+    exact = True
+    for masks, proven in _variants(problem, gang, ground, admitted):
+        exact &= proven
+        search.run(masks)
+    return search.found, exact and search.exact
+
+
+def _room(problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]) -> bool:
+    """Whether the nodes could hold the minimum if every role had them to itself."""
+    fits = [
+        int(problem.capacity(problem.roles[role], ground.free, mask).sum())
+        for role, mask in zip(gang.roles, masks, strict=True)
+    ]
+    roles = [problem.roles[role] for role in gang.roles]
+    new = [min(fit, role.pending) for fit, role in zip(fits, roles, strict=True)]
+    return gang.running_total + sum(new) >= gang.least and all(
+        role.running_total + n >= role.least for role, n in zip(roles, new, strict=True)
+    )
+
+
+def _variants(
+    problem: Problem, gang: GangRow, ground: Ground, masks: list[BoolArray]
+) -> Iterator[tuple[list[BoolArray], bool]]:
+    """Masks under which rules among the gang's own new members can hold, and whether they cover all."""
+    own = {role: position for position, role in enumerate(gang.roles)}
+    loose = [rule for rule in problem.near if rule.role in own and (rule.alone or set(rule.helpers) & set(own))]
+    if loose:
+        # All members in one zone of the first such rule: try every zone.
+        rule = loose[0]
+        bound = [own[role] for role in {rule.role, *rule.helpers} if role in own]
+        for zone in np.unique(rule.zones[rule.zones >= 0]).tolist():
+            chosen = list(masks)
+            for position in bound:
+                chosen[position] = chosen[position] & (rule.zones == zone)
+            yield _one_per_zone(problem, gang, ground, chosen), rule.alone and len(loose) == 1
+        return
+    thinned = _one_per_zone(problem, gang, ground, masks)
+    plain = all(one is other for one, other in zip(thinned, masks, strict=True))
+    wide = [rule for rule in problem.apart if not rule.single and rule.left in own and rule.right in own]
+    skewed = any(rule.role in own or set(rule.counted) & set(own) for rule in problem.skew)
+    yield thinned, plain and not wide and not skewed
+
+
+def _one_per_zone(
+    problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]
+) -> list[BoolArray]:
+    """Where a role must be apart from itself in zones of several nodes, the roomiest node of each."""
+    thinned = list(masks)
+    for rule in problem.apart:
+        if rule.left != rule.right or rule.single or rule.left not in gang.roles:
+            continue
+        position = gang.roles.index(rule.left)
+        room = problem.capacity(problem.roles[rule.left], ground.free, thinned[position])
+        order = np.lexsort((np.arange(len(room)), -room))
+        _, first = np.unique(rule.zones[order], return_index=True)
+        keep = rule.zones < 0
+        keep[order[first]] = True
+        thinned[position] = thinned[position] & keep
+    return thinned
+
+
+class _Search:
+    """Over numbers of members, then levels, then places; each is tried in the order of the vector."""
+
+    def __init__(
+        self, problem: Problem, gang: GangRow, ground: Ground, option: int, best: _Found | None
+    ) -> None:
+        self._problem, self._gang, self._ground, self._option = problem, gang, ground, option
+        self._roles = [problem.roles[role] for role in gang.roles]
+        self._bound = best
+        self._coupled = bool(problem.coupled & set(gang.roles))
+        self.found: _Found | None = None
+        self.exact = True
+
+    def run(self, masks: Sequence[BoolArray]) -> None:
+        """Try one set of masks; ``found`` keeps the best."""
+        limits = [
+            min(role.pending, int(self._problem.capacity(role, self._ground.free, mask).sum()))
+            for role, mask in zip(self._roles, masks, strict=True)
+        ]
+        if int(np.prod([limit + 1 for limit in limits])) > MAX_STATES and len(limits) > 1:
+            self.exact = False
+            return
+        pending = sum(role.pending for role in self._roles)
+        tables: dict[tuple[object, ...], Table] = {}
+        for total, counts in groupby(self._counts(limits), key=sum):
+            missing = pending - total
+            known = self.found or self._bound
+            if known is not None and missing > known.missing:
+                return
+            if self._at(list(counts), missing, masks, limits, tables):
+                return
+
+    def _counts(self, limits: Sequence[int]) -> list[tuple[int, ...]]:
+        """Numbers of new members per role that make the gang whole, most first."""
+        lows = [max(0, role.least - role.running_total) for role in self._roles]
+        least = self._gang.least - self._gang.running_total
+        ranges = [range(low, limit + 1) for low, limit in zip(lows, limits, strict=True)]
+        whole = [counts for counts in product(*ranges) if sum(counts) >= least]
+        return sorted(whole, key=lambda counts: (-sum(counts), [-c for c in counts]))
+
+    def _at(
+        self,
+        group: list[tuple[int, ...]],
+        missing: int,
+        masks: Sequence[BoolArray],
+        limits: Sequence[int],
+        tables: dict[tuple[object, ...], Table],
+    ) -> bool:
+        rank = self._gang.options[self._option].rank
+        if not any(group[0]):
+            empty: tuple[Mapping[int, int], ...] = tuple({} for _ in self._roles)
+            self._keep(_Found(missing, rank, _idle_steps(self._problem, self._gang), 0, self._option, empty))
+            return True
+        for steps, plans in groupby(_plans(self._gang), key=lambda plan: plan.steps):
+            hit = False
+            for plan, counts in product(list(plans), group):
+                table = self._table(plan, counts, masks, limits, tables)
+                if table is None:
+                    return False
+                best = table.best(plan.depth, counts)
+                if best is None:
+                    continue
+                places = tuple(table.places(plan.depth, best[1], counts))
+                if self._coupled and not self._obeys(places):
+                    self.exact = False
+                    continue
+                hit = True
+                self._keep(_Found(missing, rank, steps, best[0], self._option, places))
+            if hit:
+                return True
+        return False
+
+    def _table(
+        self,
+        plan: _Plan,
+        counts: tuple[int, ...],
+        masks: Sequence[BoolArray],
+        limits: Sequence[int],
+        tables: dict[tuple[object, ...], Table],
+    ) -> Table | None:
+        torn = any(set(rule.roles) != set(self._gang.roles) for rule in plan.together)
+        key = (plan.together, counts if torn else None)
+        if key not in tables:
+            if len(tables) >= _MAX_TABLES:
+                self.exact = False
+                return None
+            size = counts if torn else limits
+            table = Table(self._problem, self._gang, self._ground, masks, size, plan.together)
+            self.exact &= table.exact
+            tables[key] = table
+        return tables[key]
+
+    def _obeys(self, places: Sequence[Mapping[int, int]]) -> bool:
+        counts = {**self._ground.counts, **dict(zip(self._gang.roles, places, strict=True))}
+        return rules.coupling_holds(self._problem, counts)
+
+    def _keep(self, found: _Found) -> None:
+        if self.found is None or found.order < self.found.order:
+            self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One way to meet the topology requests: ``steps`` of gang, groups and roles; all members in one
+    domain of ``depth`` (-1: anywhere) and parts of the gang ``together``."""
+
+    steps: tuple[int, int, int]
+    depth: int
+    together: tuple[Together, ...]
+
+
+def _plans(gang: GangRow) -> list[_Plan]:
+    """All ways, best first. A wish that is about every role is met by the depth alone."""
+    full = [(kind, wish) for kind, wish in _kinds(gang) if set(wish.roles) == set(gang.roles)]
+    partial = [(kind, wish) for kind, wish in _kinds(gang) if set(wish.roles) != set(gang.roles)]
+    partial = [(k, w) for k, w in partial if w.required is not None or w.preferred is not None]
+    fixed = tuple(
+        Together(depth=wish.required, roles=wish.roles, known=True)
+        for _, wish in full
+        if wish.required is not None
+    )
+    asked = [wish for _, wish in full]
+    plans = []
+    for depth in _depths(asked):
+        for levels in product(*(_depths([wish]) for _, wish in partial)):
+            steps = [0, 0, 0]
+            for (kind, wish), level in [*((f, depth) for f in full), *zip(partial, levels, strict=True)]:
+                steps[kind] += max(0, wish.preferred - level) if wish.preferred is not None else 0
+            parts = []
+            for (_, wish), level in zip(partial, levels, strict=True):
+                if wish.required is not None:
+                    parts.append(Together(depth=wish.required, roles=wish.roles, known=True))
+                if level >= 0 and level != wish.required:
+                    parts.append(Together(depth=level, roles=wish.roles, known=False))
+            plans.append(_Plan((steps[0], steps[1], steps[2]), depth, (*fixed, *parts)))
+    return sorted(plans, key=lambda plan: (plan.steps, -plan.depth))
+
+
+def _kinds(gang: GangRow) -> list[tuple[int, Wish]]:
+    return [(0, gang.whole), *((1, wish) for wish in gang.groups), *((2, wish) for wish in gang.each)]
+
+
+def _depths(wishes: Sequence[Wish]) -> range:
+    """Depths that can matter, closest first; those closer than anybody asks for change nothing."""
+    required = max((w.required for w in wishes if w.required is not None), default=-1)
+    closest = max((w.preferred for w in wishes if w.preferred is not None), default=-1)
+    return range(max(closest, required), required - 1, -1)
+
+
+def _idle_steps(problem: Problem, gang: GangRow) -> tuple[int, int, int]:
+    steps = [0, 0, 0]
+    for kind, wish in _kinds(gang):
+        nodes = [node for role in wish.roles for node in problem.roles[role].running]
+        for depth in range((wish.preferred if wish.preferred is not None else -1) + 1):
+            steps[kind] += len(set(problem.domain_of[depth][nodes].tolist())) > 1
+    return steps[0], steps[1], steps[2]

@@ -1,0 +1,160 @@
+"""What a good plan is: the lexicographic vector, every entry an integer to be minimised.
+
+Most important first; "placed" means that a gang runs at its minimum or above.
+
+1. ``waiting``, ``age``, ``members`` for each priority, highest first: gangs that wait; which of them
+   (the oldest weighs more than all younger ones together, in chunks of 30 gangs so that entries stay
+   small); members of placed gangs that get no place (elastic gangs).
+2. ``flavor`` for each priority: the sum of the ranks of the flavors taken.
+3. ``gang``, ``group``, ``role``: steps from the preferred level outwards until one domain holds all
+   running and new members; one step more than there are levels when none does.
+4. ``spread``: domains shared by two gangs of one workload, at the level that they are spread over.
+5. ``used <level>``, outermost first: domains that the members of gangs with new members use.
+   (Network cost and expected load time take their place here when they come.)
+6. ``opened <level>``, outermost first: domains whose accelerators were all idle and that are opened;
+   then ``left``: cards left free on the nodes that are used (best fit).
+
+A new term is one more entry in ``_layout`` and one more line in ``evaluate``, one cost per domain in
+``count`` or one expression in ``cpsat_terms``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+from scheduler.solve.problem import Choice, GangRow, Problem, Wish
+
+AGE_CHUNK = 30
+"""Gangs per age entry: an entry stays below 2**30."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and positions of the entries of one problem's vector."""
+
+    names: tuple[str, ...]
+
+    @cached_property
+    def at(self) -> dict[str, int]:
+        """Position of each entry."""
+        return {name: position for position, name in enumerate(self.names)}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def layout(problem: Problem) -> Layout:
+    """The entries of ``problem``'s vector in order."""
+    sizes = class_sizes(problem)
+    names: list[str] = []
+    for priority, size in sizes.items():
+        names.append(f"waiting {priority}")
+        names += [f"age {priority} {chunk}" for chunk in range(-(-size // AGE_CHUNK))]
+        names.append(f"members {priority}")
+    names += [f"flavor {priority}" for priority in sizes]
+    names += ["gang", "group", "role", "spread"]
+    names += [f"used {level}" for level in problem.levels]
+    names += [f"opened {level}" for level in problem.levels]
+    return Layout((*names, "left"))
+
+
+def class_sizes(problem: Problem) -> dict[int, int]:
+    """Gangs to plan per priority, highest first."""
+    sizes: dict[int, int] = {}
+    for gang in sorted(problem.gangs, key=lambda gang: -gang.priority):
+        sizes[gang.priority] = sizes.get(gang.priority, 0) + 1
+    return sizes
+
+
+def age_term(gang: GangRow, class_size: int) -> tuple[str, int]:
+    """Name and weight of the age entry that grows when ``gang`` waits."""
+    chunk, position = divmod(gang.age, AGE_CHUNK)
+    length = min(AGE_CHUNK, class_size - chunk * AGE_CHUNK)
+    return f"age {gang.priority} {chunk}", 1 << (length - 1 - position)
+
+
+def evaluate(problem: Problem, choice: Choice) -> tuple[int, ...]:
+    """The vector of ``choice``; shape (entries of ``layout``,)."""
+    entries = layout(problem)
+    vector = [0] * len(entries)
+
+    def add(name: str, amount: int) -> None:
+        vector[entries.at[name]] += amount
+
+    sizes = class_sizes(problem)
+    for number, gang in enumerate(problem.gangs):
+        if not choice.placed(problem, number):
+            add(f"waiting {gang.priority}", 1)
+            add(*age_term(gang, sizes[gang.priority]))
+            continue
+        missing = sum(
+            problem.roles[role].pending - sum(choice.counts[role].values()) for role in gang.roles
+        )
+        add(f"members {gang.priority}", missing)
+        option = choice.options[number]
+        add(f"flavor {gang.priority}", gang.options[option].rank if option is not None else 0)
+        add("gang", steps(problem, choice, gang.whole))
+        add("group", sum(steps(problem, choice, wish) for wish in gang.groups))
+        add("role", sum(steps(problem, choice, wish) for wish in gang.each))
+        if any(choice.counts[role] for role in gang.roles):
+            for depth, level in enumerate(problem.levels):
+                add(f"used {level}", len(domains(problem, choice, gang.roles, depth)))
+    add("spread", _shared(problem, choice))
+    for depth, level in enumerate(problem.levels):
+        add(f"opened {level}", _opened(problem, choice, depth))
+    add("left", _left(problem, choice))
+    return tuple(vector)
+
+
+def domains(problem: Problem, choice: Choice, roles: Iterable[int], depth: int) -> set[int]:
+    """Domains of one level that the running and new members of ``roles`` use."""
+    of = problem.domain_of[depth]
+    found: set[int] = set()
+    for role in roles:
+        for nodes in (problem.roles[role].running, choice.counts[role]):
+            found.update(int(of[node]) for node in nodes)
+    return found
+
+
+def steps(problem: Problem, choice: Choice, wish: Wish) -> int:
+    """Levels, from the preferred one outwards, at which no single domain holds all members."""
+    if wish.preferred is None:
+        return 0
+    depths = range(wish.preferred + 1)
+    return sum(len(domains(problem, choice, wish.roles, depth)) > 1 for depth in depths)
+
+
+def _shared(problem: Problem, choice: Choice) -> int:
+    placed = [
+        (gang, domains(problem, choice, gang.roles, gang.spread))
+        for number, gang in enumerate(problem.gangs)
+        if gang.spread is not None and choice.placed(problem, number)
+    ]
+    total = sum((gang.rivals or {}).get(domain, 0) for gang, used in placed for domain in used)
+    for (one, used), (other, also) in combinations(placed, 2):
+        if one.workload == other.workload:
+            total += len(used & also)
+    return total
+
+
+def _opened(problem: Problem, choice: Choice, depth: int) -> int:
+    of, idle = problem.domain_of[depth], problem.idle[depth]
+    return len(
+        {
+            int(of[node])
+            for role, counts in zip(problem.roles, choice.counts, strict=True)
+            for node in counts
+            if role.cards[node] and idle[of[node]]
+        }
+    )
+
+
+def _left(problem: Problem, choice: Choice) -> int:
+    taken: dict[int, int] = {}
+    for role, counts in zip(problem.roles, choice.counts, strict=True):
+        for node, count in counts.items():
+            taken[node] = taken.get(node, 0) + count * int(role.cards[node])
+    return sum(int(problem.spare[node]) - cards for node, cards in taken.items())
