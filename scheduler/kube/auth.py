@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import yaml
 from kubernetes import config
 from kubernetes.client import Configuration
 
@@ -34,7 +35,9 @@ class Connection:
 
 
 def load(
-    kubeconfig: Path | None = None, context: str | None = None, previous: Connection | None = None
+    kubeconfig: Path | None = None,
+    context: str | None = None,
+    previous: Connection | None = None,
 ) -> Connection:
     """Read the credentials: the given file, else ``$KUBECONFIG``, else the service account of the pod
     we run in, else ``~/.kube/config``. Reads files and may run an exec plugin: call it in a thread.
@@ -57,10 +60,12 @@ def load(
                 persist_config=False,
             )
         return _connection(settings, previous)
-    except (config.ConfigException, OSError, ValueError) as error:
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
         source = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         text = " ".join(str(error).split())
-        raise KubeConfigError(f"cannot read Kubernetes credentials ({source}): {text}") from error
+        raise KubeConfigError(
+            f"cannot read Kubernetes credentials ({source}): {text}"
+        ) from error
 
 
 def _connection(settings: Configuration, previous: Connection | None) -> Connection:
@@ -91,7 +96,9 @@ def _tls(settings: Configuration) -> ssl.SSLContext:
     tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
     if settings.cert_file:
         tls.load_cert_chain(settings.cert_file, settings.key_file)
-    if not settings.verify_ssl:  # only where the kubeconfig says insecure-skip-tls-verify
+    if (
+        not settings.verify_ssl
+    ):  # only where the kubeconfig says insecure-skip-tls-verify
         tls.check_hostname = False
         tls.verify_mode = ssl.CERT_NONE
     return tls

@@ -49,7 +49,12 @@ class EventRecorder:
         self._sent: dict[str, _Series] = {}
 
     async def record(
-        self, pod: PodRef | None, obj: Mapping[str, Any], kind: str, reason: str, text: str
+        self,
+        pod: PodRef | None,
+        obj: Mapping[str, Any],
+        kind: str,
+        reason: str,
+        text: str,
     ) -> None:
         """One event of type ``kind`` (Normal or Warning) about the pod, else about ``obj``.
 
@@ -66,7 +71,10 @@ class EventRecorder:
         body = {
             "apiVersion": EVENTS.api_version,
             "kind": "Event",
-            "metadata": {"namespace": regarding.get("namespace") or "default", "name": name},
+            "metadata": {
+                "namespace": regarding.get("namespace") or "default",
+                "name": name,
+            },
             "eventTime": _now(),
             "reportingController": f"{GROUP}/muster",
             "reportingInstance": self._instance,
@@ -116,7 +124,9 @@ class EventRecorder:
 def _reference(obj: Mapping[str, Any]) -> Object:
     metadata = obj["metadata"]
     found = {"apiVersion": obj["apiVersion"], "kind": obj["kind"]}
-    found |= {key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata}
+    found |= {
+        key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata
+    }
     return found
 
 
@@ -132,7 +142,9 @@ def _pod_reference(pod: PodRef) -> Object:
 
 def _event_name(regarding: Mapping[str, Any], kind: str, reason: str, note: str) -> str:
     words = "\0".join((str(regarding.get("uid", "")), kind, reason, note))
-    return f"{regarding['name'][:230]}.{hashlib.sha256(words.encode()).hexdigest()[:16]}"
+    return (
+        f"{regarding['name'][:230]}.{hashlib.sha256(words.encode()).hexdigest()[:16]}"
+    )
 
 
 def _now() -> str:

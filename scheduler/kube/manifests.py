@@ -13,7 +13,7 @@ import yaml
 
 _HERE = Path(__file__).resolve()
 # Installed: inside the package. In a checkout: the folder of the repository.
-_FOLDERS = (_HERE.parent / "_manifests", _HERE.parents[2] / "manifests")
+_FOLDERS = (_HERE.parents[1] / "_manifests", _HERE.parents[2] / "manifests")
 
 _PLURALS: Mapping[str, str] = {
     "Namespace": "namespaces",
@@ -38,8 +38,14 @@ def load_manifests(name: str) -> list[dict[str, Any]]:
     for folder in _FOLDERS:
         file = folder / f"{name}.yaml"
         if file.is_file():
-            return [dict(document) for document in yaml.safe_load_all(file.read_text()) if document]
-    raise FileNotFoundError(f"no manifest {name!r} in {' or '.join(map(str, _FOLDERS))}")
+            return [
+                dict(document)
+                for document in yaml.safe_load_all(file.read_text())
+                if document
+            ]
+    raise FileNotFoundError(
+        f"no manifest {name!r} in {' or '.join(map(str, _FOLDERS))}"
+    )
 
 
 def api_path(obj: Mapping[str, Any]) -> str:
@@ -51,7 +57,9 @@ def api_path(obj: Mapping[str, Any]) -> str:
     return f"{base}{space}/{_PLURALS[obj['kind']]}/{metadata['name']}"
 
 
-def control_plane_manifests(subject: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def control_plane_manifests(
+    subject: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
     """All that a cluster needs before ``muster serve`` runs outside it: namespace, CRDs, roles, admission.
 
     ``subject`` (``{"kind": "Group" or "User", "name": ..., "apiGroup": ...}``) gets the rights beside the
@@ -83,8 +91,13 @@ def scheduler_config(
     checked against, by default the host of ``url``. ``extra_resources``: further accelerator
     resources that the guard watches over, only with ``guarded``.
     """
-    template = load_manifests("scheduler/guarded" if guarded else "scheduler/default")[0]
-    tls = {"serverName": server_name or urlsplit(url).hostname or "", "caData": _base64(ca)}
+    template = load_manifests("scheduler/guarded" if guarded else "scheduler/default")[
+        0
+    ]
+    tls = {
+        "serverName": server_name or urlsplit(url).hostname or "",
+        "caData": _base64(ca),
+    }
     if client_cert and client_key:
         tls |= {"certData": _base64(client_cert), "keyData": _base64(client_key)}
     config = copy.deepcopy(template)

@@ -67,6 +67,9 @@ class Timing:
     poll: float = 10.0
 
 
+DEFAULT_TIMING = Timing()
+
+
 @dataclass(slots=True, kw_only=True)
 class Counters:
     """What happened so far, for the metrics."""
@@ -103,7 +106,11 @@ class Reflector:
     """Reports every object of one resource and every change to it, until cancelled."""
 
     def __init__(
-        self, client: KubeClient, source: Source, emit: Emit, timing: Timing = Timing()
+        self,
+        client: KubeClient,
+        source: Source,
+        emit: Emit,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.source = source
         self.synced = asyncio.Event()
@@ -185,7 +192,9 @@ class Reflector:
         before = self._known.get(key)
         if before == now:
             return
-        if before is not None and before[0] != now[0]:  # deleted and created again meanwhile
+        if (
+            before is not None and before[0] != now[0]
+        ):  # deleted and created again meanwhile
             self._remove(key)
             before = None
         self._known[key] = now
@@ -194,7 +203,9 @@ class Reflector:
     def _remove(self, key: tuple[str, str]) -> None:
         uid, _ = self._known.pop(key)
         namespace = {"namespace": key[0]} if key[0] else {}
-        self._report(Verb.DELETED, {"metadata": {**namespace, "name": key[1], "uid": uid}})
+        self._report(
+            Verb.DELETED, {"metadata": {**namespace, "name": key[1], "uid": uid}}
+        )
 
     def _report(self, verb: Verb, obj: Mapping[str, Any]) -> None:
         self.counters.events += 1
@@ -242,7 +253,9 @@ class Reflector:
                     if not listing:
                         yield event
                     elif event.verb == "BOOKMARK":
-                        if INITIAL_EVENTS_END in event.obj["metadata"].get("annotations", {}):
+                        if INITIAL_EVENTS_END in event.obj["metadata"].get(
+                            "annotations", {}
+                        ):
                             listing = False
                             yield _Step(_END, {})
                     else:
@@ -252,7 +265,9 @@ class Reflector:
                 raise _NoWatchListError from error
             raise
         if listing:
-            raise ApiError(200, "Incomplete", f"{self._path}: the list ended before its end mark")
+            raise ApiError(
+                200, "Incomplete", f"{self._path}: the list ended before its end mark"
+            )
 
     async def _paged_list(self) -> AsyncGenerator[_Step]:
         """A list in pages; begins again when a page's token expires. Raises ``ApiError``."""
@@ -285,7 +300,9 @@ class Reflector:
             self.counters.reconnects += 1
             started = time.monotonic()
             try:
-                async with aclosing(self._connection({"resourceVersion": self._version})) as events:
+                async with aclosing(
+                    self._connection({"resourceVersion": self._version})
+                ) as events:
                     async for event in events:
                         yield event
             except ApiError as error:
@@ -316,7 +333,9 @@ class Reflector:
                 *lines, tail = (tail + chunk).split(b"\n")
                 for line in filter(None, lines):
                     yield self._event(line)
-                await asyncio.sleep(0)  # buffered chunks come without a pause: let others run
+                await asyncio.sleep(
+                    0
+                )  # buffered chunks come without a pause: let others run
 
     def _event(self, line: bytes) -> _Step:
         try:

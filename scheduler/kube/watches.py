@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from scheduler.kube.client import KubeClient
-from scheduler.kube.reflector import Counters, Emit, Reflector, Source, Timing
+from scheduler.kube.reflector import (
+    DEFAULT_TIMING,
+    Counters,
+    Emit,
+    Reflector,
+    Source,
+    Timing,
+)
 from scheduler.kube.resources import (
     FLAVORS,
     GANGS,
@@ -48,16 +55,20 @@ class Watches:
         client: KubeClient,
         emit: Emit,
         sources: tuple[Source, ...] | None = None,
-        timing: Timing = Timing(),
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         chosen = standard_sources() if sources is None else sources
-        self.reflectors = tuple(Reflector(client, source, emit, timing) for source in chosen)
+        self.reflectors = tuple(
+            Reflector(client, source, emit, timing) for source in chosen
+        )
 
     async def run(self) -> None:
         """Watch everything until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self.reflectors:
-                tasks.create_task(reflector.run(), name=f"watch {reflector.source.resource.plural}")
+                tasks.create_task(
+                    reflector.run(), name=f"watch {reflector.source.resource.plural}"
+                )
 
     async def synced(self) -> None:
         """Return when every source has reported all that existed."""
