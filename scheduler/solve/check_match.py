@@ -11,7 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scheduler.model import Constraints, NodeTerm, PodTerm, Requirement, SpreadTerm, Toleration
+from scheduler.model import (
+    Constraints,
+    NodeTerm,
+    PodTerm,
+    Requirement,
+    SpreadTerm,
+    Toleration,
+)
 from scheduler.solve.check_facts import Crowd, Facts, Standing
 from topology import keys
 from topology.model import Node, Taint
@@ -43,7 +50,10 @@ def admits(constraints: Constraints, node: Node) -> bool:
 
 def chooses(constraints: Constraints, node: Node) -> bool:
     """Whether the node selector and the required node affinity match the node."""
-    if any(node.labels.get(key) != value for key, value in constraints.node_selector.items()):
+    if any(
+        node.labels.get(key) != value
+        for key, value in constraints.node_selector.items()
+    ):
         return False
     affinity = constraints.node_affinity
     return affinity is None or any(_term_chooses(term, node) for term in affinity)
@@ -99,11 +109,18 @@ def _compares(requirement: Requirement, value: str | None) -> bool:
 
 
 def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.effect not in ("", taint.effect) or toleration.key not in ("", taint.key):
+    if toleration.effect not in ("", taint.effect) or toleration.key not in (
+        "",
+        taint.key,
+    ):
         return False
     if toleration.operator == "Exists":
         return True
-    return bool(toleration.key) and toleration.operator in ("", "Equal") and toleration.value == taint.value
+    return (
+        bool(toleration.key)
+        and toleration.operator in ("", "Equal")
+        and toleration.value == taint.value
+    )
 
 
 def _sees(term: PodTerm, pod: _Pod) -> bool:
@@ -112,7 +129,9 @@ def _sees(term: PodTerm, pod: _Pod) -> bool:
 
 
 def _selects(selector: Sequence[Requirement] | None, labels: Mapping[str, str]) -> bool:
-    return selector is not None and all(_holds(requirement, labels) for requirement in selector)
+    return selector is not None and all(
+        _holds(requirement, labels) for requirement in selector
+    )
 
 
 def _new_pod(standing: Standing, crowd: Crowd, node: int) -> _Pod:
@@ -130,7 +149,9 @@ def _new_pod(standing: Standing, crowd: Crowd, node: int) -> _Pod:
 def _fixed(facts: Facts, new: Sequence[_Pod]) -> list[_Pod] | None:
     """The pods that already run, or None when no term anywhere concerns a new member."""
     demanding = any(
-        pod.constraints.affinity or pod.constraints.anti_affinity or pod.constraints.spread
+        pod.constraints.affinity
+        or pod.constraints.anti_affinity
+        or pod.constraints.spread
         for pod in new
     )
     pods = []
@@ -151,7 +172,9 @@ def _place(facts: Facts, node: int, key: str) -> str | None:
     return facts.state(node).node.labels.get(key)
 
 
-def _anti_affinity(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> Iterator[str]:
+def _anti_affinity(
+    facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]
+) -> Iterator[str]:
     everybody = [*fixed, *new]
     for holder in everybody:
         for term in holder.constraints.anti_affinity:
@@ -171,7 +194,9 @@ def _anti_affinity(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> 
                     )
 
 
-def _affinity(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> Iterator[str]:
+def _affinity(
+    facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]
+) -> Iterator[str]:
     """Whether an order exists in which each member finds the pods it must stand near.
 
     The first of a series with affinity to its own labels may start alone, when nothing it could join
@@ -183,7 +208,9 @@ def _affinity(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> Itera
     while open_:
         fine = [pod for pod in open_ if _joins(facts, pod, settled)]
         if not fine:
-            first = next((pod for pod in open_ if _may_start(facts, pod, running, settled)), None)
+            first = next(
+                (pod for pod in open_ if _may_start(facts, pod, running, settled)), None
+            )
             if first is None:
                 break
             fine = [first]
@@ -230,7 +257,9 @@ def _spread(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> Iterato
         if not pod.constraints.spread or (pod.owner, pod.name) in seen:
             continue
         seen.add((pod.owner, pod.name))
-        mine = [other for other in new if (other.owner, other.name) == (pod.owner, pod.name)]
+        mine = [
+            other for other in new if (other.owner, other.name) == (pod.owner, pod.name)
+        ]
         for term in pod.constraints.spread:
             skew = _skew(facts, term, mine, [*fixed, *new])
             if skew is None:
@@ -251,7 +280,8 @@ def _skew(
     eligible = {
         i
         for i, state in enumerate(facts.snapshot.nodes)
-        if all(key in state.node.labels for key in wanted) and chooses(constraints, state.node)
+        if all(key in state.node.labels for key in wanted)
+        and chooses(constraints, state.node)
     }
     if any(pod.node not in eligible for pod in mine):
         return None
@@ -263,7 +293,9 @@ def _skew(
         if pod.node in eligible and same and _selects(term.selector, pod.labels):
             counts[_place(facts, pod.node, term.topology_key)] += 1
     fewest = min(counts.values()) if len(counts) >= term.min_domains else 0
-    return max(counts[_place(facts, pod.node, term.topology_key)] for pod in mine) - fewest
+    return (
+        max(counts[_place(facts, pod.node, term.topology_key)] for pod in mine) - fewest
+    )
 
 
 def _ports(facts: Facts, new: Sequence[_Pod]) -> Iterator[str]:
@@ -272,7 +304,9 @@ def _ports(facts: Facts, new: Sequence[_Pod]) -> Iterator[str]:
         if not pod.constraints.host_ports:
             continue
         if pod.node not in used:
-            used[pod.node] = [p for one in facts.state(pod.node).pods for p in one.host_ports]
+            used[pod.node] = [
+                p for one in facts.state(pod.node).pods for p in one.host_ports
+            ]
         for port in pod.constraints.host_ports:
             if any(_collide(port, other) for other in used[pod.node]):
                 node = facts.snapshot.tree.nodes[pod.node]

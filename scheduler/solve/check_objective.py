@@ -23,8 +23,16 @@ def evaluate(facts: Facts) -> tuple[int, ...]:
         *_service(facts),
         *_flavors(facts),
         sum(_steps(facts, s.gang.topology, s.crowds) for s in facts.placed),
-        sum(_steps(facts, request, crowds) for s in facts.placed for _, request, crowds in s.groups),
-        sum(_steps(facts, crowd.podset.topology, (crowd,)) for s in facts.placed for crowd in s.crowds),
+        sum(
+            _steps(facts, request, crowds)
+            for s in facts.placed
+            for _, request, crowds in s.groups
+        ),
+        sum(
+            _steps(facts, crowd.podset.topology, (crowd,))
+            for s in facts.placed
+            for crowd in s.crowds
+        ),
         _shared(facts),
         *_used(facts),
         *_opened(facts),
@@ -80,14 +88,22 @@ def _steps(facts: Facts, request: TopologyRequest, crowds: Iterable[Crowd]) -> i
 def _shared(facts: Facts) -> int:
     planned = {standing.gang.key for standing in facts.planned}
     total = 0
-    spread = [s for s in facts.standings if s.gang.spread is not None and s.answer.placed]
+    spread = [
+        s for s in facts.standings if s.gang.spread is not None and s.answer.placed
+    ]
     for one, other in combinations(spread, 2):
         mine, theirs = one.gang, other.gang
-        if (mine.namespace, mine.workload, mine.spread) != (theirs.namespace, theirs.workload, theirs.spread):
+        if (mine.namespace, mine.workload, mine.spread) != (
+            theirs.namespace,
+            theirs.workload,
+            theirs.spread,
+        ):
             continue
         if mine.key in planned or theirs.key in planned:
             depth = facts.snapshot.levels.index(str(mine.spread))
-            total += len(facts.domains(depth, one.all) & facts.domains(depth, other.all))
+            total += len(
+                facts.domains(depth, one.all) & facts.domains(depth, other.all)
+            )
     return total
 
 
@@ -116,7 +132,11 @@ def _busy(facts: Facts, node: int) -> bool:
     if accelerator is None:
         return False
     held = facts.reserved_on.get(node, {}).get(accelerator.resource, 0)
-    return held > 0 or state.free[accelerator.resource] < state.node.allocatable[accelerator.resource]
+    return (
+        held > 0
+        or state.free[accelerator.resource]
+        < state.node.allocatable[accelerator.resource]
+    )
 
 
 def _left(facts: Facts) -> int:
