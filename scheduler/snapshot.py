@@ -59,5 +59,5 @@ class Snapshot:
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Labels of the namespaces that are known; for namespace selectors of pod affinity."""
     problems: tuple[Problem, ...] = ()
-    generation: int = 0
+    generation: int = field(default=0, compare=False)
     """Counts changes of the ClusterState it was taken from; not part of the JSON form."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -56,7 +56,8 @@ class TopologyTree:
     levels: tuple[str, ...]
     nodes: tuple[str, ...]
     domains: tuple[tuple[Domain, ...], ...]
-    domain_of: IntArray
+    # Follows from the domains; arrays have no truth value to compare by.
+    domain_of: IntArray = field(compare=False)
 
     @classmethod
     def build(cls, nodes: Iterable[Node], levels: Sequence[str]) -> TopologyTree:
