@@ -103,7 +103,10 @@ class _NoWatchListError(Exception):
 
 
 class Reflector:
-    """Reports every object of one resource and every change to it, until cancelled."""
+    """Reports every object of one resource and every change to it, until cancelled.
+
+    ``stream_lists=False`` reads lists in pages, which it does by itself where the server cannot stream.
+    """
 
     def __init__(
         self,
@@ -111,6 +114,8 @@ class Reflector:
         source: Source,
         emit: Emit,
         timing: Timing = DEFAULT_TIMING,
+        *,
+        stream_lists: bool = True,
     ) -> None:
         self.source = source
         self.synced = asyncio.Event()
@@ -122,7 +127,7 @@ class Reflector:
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
         self._path = source.resource.path(source.namespace)
         self._version = ""
-        self._stream_lists = True
+        self._stream_lists = stream_lists
 
     async def run(self) -> None:
         """Watch for ever; only cancelling, or an exception of ``emit``, ends it."""

@@ -206,19 +206,6 @@ async def evict(client: KubeClient, pod: PodRef) -> Result:
     return Result(outcome=Outcome.DONE)
 
 
-async def delete_pod(
-    client: KubeClient, pod: PodRef, grace_seconds: int | None = None
-) -> Result:
-    """Delete the pod whatever a disruption budget says; ``GONE`` when it already was deleted."""
-    try:
-        await client.delete(
-            PODS, pod.namespace, pod.name, uid=pod.uid, grace_seconds=grace_seconds
-        )
-    except ApiError as error:
-        return Result(outcome=_pod_outcome(error), message=error.message)
-    return Result(outcome=Outcome.DONE)
-
-
 async def create_gang(client: KubeClient, manifest: Mapping[str, Any]) -> Result:
     """Create a Gang object without its status; ``CONFLICT`` when it exists."""
     try:

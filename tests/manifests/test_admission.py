@@ -1,0 +1,174 @@
+"""The shipped admission policy on a real API server, with Muster down: it gates our pods and no others."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from extender.admission import pod_patch
+from scheduler import keys
+from simulations.controlplane import Cluster
+from topology.keys import NVIDIA_GPU
+
+pytestmark = pytest.mark.e2e
+
+Object = dict[str, Any]
+DRY_RUN = {"dryRun": "All"}
+MEMBERSHIP = dict.fromkeys(sorted(keys.SYNTHETIC_RESOURCES), "1")
+
+
+def pod(
+    annotations: Mapping[str, str] | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    resources: Object | None = None,
+    **spec: Any,
+) -> Object:
+    """A pod of two containers; ``spec`` is put into its spec."""
+    metadata: Object = {"name": "p"}
+    if annotations is not None:
+        metadata["annotations"] = dict(annotations)
+    if labels is not None:
+        metadata["labels"] = dict(labels)
+    first: Object = {"name": "main", "image": "i"}
+    if resources is not None:
+        first["resources"] = resources
+    containers = [first, {"name": "side", "image": "i"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {
+            "containers": containers,
+            "automountServiceAccountToken": False,
+            **spec,
+        },
+    }
+
+
+def admitted(cluster: Cluster, body: Object, space: str = "default") -> Object:
+    """What the API server would store, without what differs between two equal requests."""
+    path = f"/api/v1/namespaces/{space}/pods"
+    found: Object = cluster.api.request("POST", path, body, query=DRY_RUN)
+    for key in ("uid", "creationTimestamp", "managedFields", "namespace"):
+        found["metadata"].pop(key, None)
+    return found
+
+
+@pytest.fixture(scope="session")
+def policy_works(manifests_cluster: Cluster) -> Cluster:
+    """The API server needs a moment to load a new policy."""
+    manifests_cluster.api.wait_for(
+        "the admission policy",
+        lambda: admitted(manifests_cluster, pod({keys.GANG: "g"}))["spec"].get(
+            "schedulingGates"
+        ),
+    )
+    return manifests_cluster
+
+
+@pytest.mark.parametrize("key", sorted(keys.REQUEST_ANNOTATIONS))
+def test_every_request_annotation_makes_a_pod_ours(
+    policy_works: Cluster, key: str
+) -> None:
+    """The policy's list of keys is ``REQUEST_ANNOTATIONS``: gate and membership resources are added."""
+    found = admitted(policy_works, pod({key: "x"}))
+    assert found["spec"]["schedulingGates"] == [{"name": keys.GATE}]
+    resources = found["spec"]["containers"][0]["resources"]
+    assert resources == {"requests": MEMBERSHIP, "limits": MEMBERSHIP}
+    assert found["spec"]["containers"][1]["resources"] == {}
+
+
+OTHERS = {
+    "plain": pod(),
+    "our label only": pod(labels={keys.GANG: "g"}),
+    "annotations of ours that request nothing": pod({keys.PLAN: "p", keys.RANK: "1"}),
+    "somebody's gate": pod(schedulingGates=[{"name": "example.com/other"}]),
+    "bound by its creator": pod({keys.GANG: "g"}, nodeName="m1"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_pods_are_stored_as_without_muster(
+    policy_works: Cluster, plain_cluster: Cluster, name: str
+) -> None:
+    """A pod that is not ours is the same object, to the byte, as in a cluster without Muster."""
+    assert admitted(policy_works, OTHERS[name]) == admitted(plain_cluster, OTHERS[name])
+
+
+def test_a_namespace_can_be_left_alone(
+    policy_works: Cluster, plain_cluster: Cluster
+) -> None:
+    """The label ``muster.dev/managed=false`` on a namespace keeps Muster out of it."""
+    policy_works.api.create_namespace("unmanaged", {keys.MANAGED: "false"})
+    body = pod({keys.GANG: "g"})
+    assert admitted(policy_works, body, "unmanaged") == admitted(plain_cluster, body)
+
+
+OURS = {
+    "bare": pod({keys.GANG: "g"}),
+    "with resources": pod(
+        {keys.GANG: "g"},
+        resources={"requests": {"cpu": "1"}, "limits": {NVIDIA_GPU: "8"}},
+        labels={"app": "a"},
+    ),
+    "with somebody's gate": pod(
+        {keys.GANG_SIZE: "2"}, schedulingGates=[{"name": "example.com/other"}]
+    ),
+    "with our gate but no resources": pod(
+        {keys.GANG: "a.b-c"}, schedulingGates=[{"name": keys.GATE}]
+    ),
+    "with its own label": pod({keys.GANG: "g"}, labels={keys.GANG: "mine"}),
+    "with limits only": pod({keys.GANG: "g"}, resources={"limits": {"cpu": "2"}}),
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_policy_does_what_the_webhook_does(
+    policy_works: Cluster, plain_cluster: Cluster, name: str
+) -> None:
+    """Two ways of admission, one result; and nothing else of the pod changes."""
+    patched = copy.deepcopy(OURS[name])
+    for step in pod_patch(patched):
+        assert step["op"] == "add"
+        *parents, last = [
+            part.replace("~1", "/") for part in step["path"].split("/")[1:]
+        ]
+        target: Any = patched
+        for part in parents:
+            target = target[int(part) if isinstance(target, list) else part]
+        target[last] = step["value"]
+    assert admitted(policy_works, OURS[name]) == admitted(plain_cluster, patched)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_admission_is_idempotent(policy_works: Cluster, name: str) -> None:
+    """A pod that went through it once, or a template that carries everything itself, stays as it is."""
+    once = admitted(policy_works, OURS[name])
+    again = copy.deepcopy(once)
+    assert admitted(policy_works, again) == once
+
+
+@pytest.mark.parametrize("gang", ["Upper", "x" * 64, "a..b", "with space", ""])
+def test_a_gang_name_that_is_no_label_is_accepted(
+    policy_works: Cluster, gang: str
+) -> None:
+    """The pod is gated like every other; a label that would be refused is left out."""
+    found = admitted(policy_works, pod({keys.GANG: gang}))
+    assert found["spec"]["schedulingGates"] == [{"name": keys.GATE}]
+    assert keys.GANG not in found["metadata"].get("labels", {})
+
+
+def test_preemption_policy_is_never_touched(policy_works: Cluster) -> None:
+    """The Priority admission plugin refuses a value that differs from the PriorityClass."""
+    for policy in ("Never", "PreemptLowerPriority"):
+        name = policy.lower()
+        policy_works.api.create(
+            "/apis/scheduling.k8s.io/v1/priorityclasses",
+            {"metadata": {"name": name}, "value": 5, "preemptionPolicy": policy},
+        )
+        found = admitted(policy_works, pod({keys.GANG: "g"}, priorityClassName=name))
+        assert found["spec"]["preemptionPolicy"] == policy
