@@ -37,9 +37,7 @@ def run(args: argparse.Namespace) -> int:
     documents = []
     for path in args.filename:
         for document in read_documents(path):
-            list(
-                document.objects()
-            )  # refuse what is not Kubernetes before anything is printed
+            list(document.objects())  # refuse what is not Kubernetes before anything is printed
             documents.append(annotate(document.value))
     sys.stdout.write(yaml_text.write(documents))
     return 0
@@ -61,11 +59,7 @@ def _is_ours(value: Mapping[str, Any]) -> bool:
     if not isinstance(spec, dict) or not isinstance(value.get("metadata"), dict):
         return False
     containers = spec.get("containers")
-    if (
-        not isinstance(containers, list)
-        or not containers
-        or not isinstance(containers[0], dict)
-    ):
+    if not isinstance(containers, list) or not containers or not isinstance(containers[0], dict):
         return False
     annotations = value["metadata"].get("annotations")
     return (
@@ -98,9 +92,7 @@ def _with_membership(container: dict[str, Any]) -> dict[str, Any]:
     """Requests equal limits, as the API server demands of every resource that is not its own."""
     membership = dict.fromkeys(sorted(keys.SYNTHETIC_RESOURCES), "1")
     resources = _map(container, "resources")
-    added = {
-        key: {**_map(resources, key), **membership} for key in ("limits", "requests")
-    }
+    added = {key: {**_map(resources, key), **membership} for key in ("limits", "requests")}
     return {**container, "resources": {**resources, **added}}
 
 

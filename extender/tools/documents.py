@@ -65,9 +65,7 @@ class Document:
 
     def error(self, message: str) -> InputError:
         """``message`` with the document's whereabouts in front."""
-        return InputError(
-            f"{self.source}: document {self.number}, line {self.line}: {message}"
-        )
+        return InputError(f"{self.source}: document {self.number}, line {self.line}: {message}")
 
 
 def read_objects(paths: Sequence[str]) -> list[dict[str, Any]]:
@@ -108,15 +106,9 @@ def read_documents(path: str) -> Iterator[Document]:
 
 def _text(path: str, source: str) -> str:
     try:
-        data = (
-            sys.stdin.buffer.read()
-            if path == STANDARD_INPUT
-            else Path(path).read_bytes()
-        )
+        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{source}: cannot be read: {error.strerror or error}"
-        ) from None
+        raise InputError(f"{source}: cannot be read: {error.strerror or error}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -152,9 +144,7 @@ def _yaml_values(text: str, source: str) -> Iterator[tuple[int, Any]]:
             yield line, value
             number += value is not None
     except yaml_text.YamlError as error:
-        raise InputError(
-            f"{source}: document {number}, line {error.line}: {error}"
-        ) from None
+        raise InputError(f"{source}: document {number}, line {error.line}: {error}") from None
 
 
 def _open(value: Any, path: str, document: Document) -> Iterator[dict[str, Any]]:
@@ -170,13 +160,9 @@ def _open(value: Any, path: str, document: Document) -> Iterator[dict[str, Any]]
     if kind == "List" or (kind.endswith("List") and "items" in value):
         items = [] if value.get("items") is None else value["items"]
         if not isinstance(items, list):
-            raise document.error(
-                f"{where}items of {kind} is {_named(items)}, not a list"
-            )
+            raise document.error(f"{where}items of {kind} is {_named(items)}, not a list")
         for index, item in enumerate(items):
-            if (
-                isinstance(item, dict) and kind != "List"
-            ):  # items of a PodList need not repeat it
+            if isinstance(item, dict) and kind != "List":  # items of a PodList need not repeat it
                 item = {
                     "apiVersion": value["apiVersion"],
                     "kind": kind.removesuffix("List"),

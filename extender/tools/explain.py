@@ -17,9 +17,7 @@ FOUND, UNKNOWN_GANG = 0, 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``muster explain``."""
     parser.add_argument("gang", metavar="GANG", help="NAME or NAMESPACE/NAME")
-    parser.add_argument(
-        "-n", "--namespace", help="namespace of the gang (default: default)"
-    )
+    parser.add_argument("-n", "--namespace", help="namespace of the gang (default: default)")
     add_files(parser, required=False)
     add_cluster(parser)
 
@@ -28,11 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the explanation. 0: printed, 1: there is no such gang."""
     namespace, name = _identity(args.gang, args.namespace)
-    text = (
-        _planned(args, namespace, name)
-        if args.filename
-        else _live(args, namespace, name)
-    )
+    text = _planned(args, namespace, name) if args.filename else _live(args, namespace, name)
     if text is None:
         print(f"muster: there is no gang {namespace}/{name}", file=sys.stderr)
         return UNKNOWN_GANG
@@ -61,7 +55,4 @@ def _live(args: argparse.Namespace, namespace: str, name: str) -> str | None:
     if obj is None:
         return None
     status = obj.get("status") or {}
-    return str(
-        status.get("message")
-        or "Muster has not looked at this gang yet; is it running?"
-    )
+    return str(status.get("message") or "Muster has not looked at this gang yet; is it running?")

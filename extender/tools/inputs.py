@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from scheduler.state import ClusterState
 
 from extender.tools.documents import InputError, read_objects
 from scheduler import keys, snapshot_json
+from scheduler.flavors import read_flavor_object
 from scheduler.gangs import owners
 from scheduler.ledger import Ledger
 from scheduler.model import GangAssignment
@@ -20,7 +21,7 @@ from scheduler.policy import Policy
 from scheduler.recovery import restored
 from scheduler.snapshot import Snapshot
 from topology.keys import KUEUE_GROUP
-from topology.model import Problem
+from topology.model import Flavor, Problem
 
 Object = Mapping[str, Any]
 
@@ -49,6 +50,8 @@ class Inputs:
     """What was wrong with owners; problems of nodes and other objects are in the snapshot."""
     ignored: Mapping[str, int] = field(default_factory=dict)
     """Kinds that mean nothing to the planner -> how many of them were given."""
+    flavors: tuple[Flavor, ...] = ()
+    """The ``Flavor`` objects that can be read, by name."""
     gang_objects: Mapping[str, Object] = field(default_factory=dict)
     """``Gang`` objects of the input by ``namespace/name`` of the gang."""
 
@@ -64,9 +67,7 @@ def add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="FILE",
         help="Kubernetes manifests, YAML or JSON; - is standard input; may be repeated",
     )
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="say what was ignored"
-    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what was ignored")
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
@@ -96,29 +97,32 @@ def load(paths: Sequence[str]) -> Inputs:
 
 def understand(objects: Sequence[Object]) -> Inputs:
     """The snapshot of ``objects``, or the one that a ``Snapshot`` document among them holds."""
-    snapshots = [
-        obj for obj in objects if owners.kind_of(obj) == (keys.GROUP, "Snapshot")
-    ]
+    snapshots = [obj for obj in objects if owners.kind_of(obj) == (keys.GROUP, "Snapshot")]
     if snapshots:
         if len(objects) > 1:
-            raise InputError(
-                "a Snapshot is planned by itself: give no other objects with it"
-            )
+            raise InputError("a Snapshot is planned by itself: give no other objects with it")
         try:
             snapshot, policy = snapshot_json.load(snapshots[0])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the Snapshot cannot be read: {error!r}") from None
         return Inputs(snapshot=snapshot, policy=policy)
     state, problems = state_of(objects)
-    ignored = Counter(
-        str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN
-    )
+    ignored = Counter(str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN)
     return Inputs(
         snapshot=state.snapshot(kept_reservations(state)),
         problems=problems,
         ignored=dict(sorted(ignored.items())),
+        flavors=tuple(sorted(_flavors(objects), key=lambda flavor: flavor.name)),
         gang_objects=state.gang_objects,
     )
+
+
+def _flavors(objects: Sequence[Object]) -> Iterator[Flavor]:
+    for obj in objects:
+        if owners.kind_of(obj) == (keys.GROUP, "Flavor"):
+            flavor = read_flavor_object(obj).flavor
+            if flavor is not None:
+                yield flavor
 
 
 def state_of(objects: Sequence[Object]) -> tuple[ClusterState, tuple[Problem, ...]]:

@@ -85,9 +85,7 @@ class Decision:
     def gangs(self) -> Iterator[tuple[Gang, GangAssignment]]:
         """Each gang with the decision about it."""
         by_key = {gang.key: gang for gang in self.snapshot.gangs}
-        return (
-            (by_key[assignment.key], assignment) for assignment in self.plan.assignments
-        )
+        return ((by_key[assignment.key], assignment) for assignment in self.plan.assignments)
 
     @property
     def bug_report(self) -> str:
@@ -121,9 +119,7 @@ def read_policy(path: str | None, policy: Policy, budget: int | None) -> Policy:
     for document in read_documents(path) if path is not None else ():
         settings = document.value.get("policy", document.value)
         try:
-            policy = config.load(
-                {"policy": settings}, config.Config(policy=policy)
-            ).policy
+            policy = config.load({"policy": settings}, config.Config(policy=policy)).policy
         except config.ConfigError as error:
             raise document.error(str(error)) from None
     return policy if budget is None else replace(policy, budget_seconds=budget)
@@ -131,18 +127,12 @@ def read_policy(path: str | None, policy: Policy, budget: int | None) -> Policy:
 
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number of seconds above 0"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds above 0")
     return int(text)
 
 
 def _text(document: Mapping[str, Any], form: str) -> str:
-    return (
-        yaml_text.write([document])
-        if form == "yaml"
-        else json.dumps(document, indent=1) + "\n"
-    )
+    return yaml_text.write([document]) if form == "yaml" else json.dumps(document, indent=1) + "\n"
 
 
 def _warn(inputs: Inputs, *, verbose: bool) -> None:
@@ -162,9 +152,7 @@ def _report(decision: Decision, limit: int | None) -> Iterator[str]:
         yield ""
     for gang, assignment in decision.gangs:
         if not assignment.placed or assignment.passed_over:
-            head = table.paint(
-                gang.key, table.YELLOW if not assignment.placed else table.GREEN
-            )
+            head = table.paint(gang.key, table.YELLOW if not assignment.placed else table.GREEN)
             yield table.paragraph(head, explain(gang, assignment), limit)
     yield _totals(decision)
 

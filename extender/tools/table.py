@@ -27,9 +27,7 @@ def paint(text: str, colour: str) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
-def render(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], limit: int | None
-) -> str:
+def render(headers: Sequence[str], rows: Sequence[Sequence[str]], limit: int | None) -> str:
     """The table as text, at most ``limit`` columns wide where that is possible."""
     sizes = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
     if limit is not None:
@@ -68,6 +66,4 @@ def names(items: Sequence[str]) -> str:
     counts: dict[str, int] = {}
     for item in items:
         counts[item] = counts.get(item, 0) + 1
-    return ", ".join(
-        f"{name} x{count}" if count > 1 else name for name, count in counts.items()
-    )
+    return ", ".join(f"{name} x{count}" if count > 1 else name for name, count in counts.items())

@@ -38,12 +38,8 @@ def run(args: argparse.Namespace) -> int:
 def topology_document(inputs: Inputs) -> dict[str, Any]:
     """The JSON object of design section 4."""
     free = free_cards(inputs.snapshot)
-    of_nodes = {
-        problem for state in inputs.snapshot.nodes for problem in state.node.problems
-    }
-    others = [
-        p for p in (*inputs.problems, *inputs.snapshot.problems) if p not in of_nodes
-    ]
+    of_nodes = {problem for state in inputs.snapshot.nodes for problem in state.node.problems}
+    others = [p for p in (*inputs.problems, *inputs.snapshot.problems) if p not in of_nodes]
     return {
         "nodes": {
             state.node.name: _node_document(state.node, free[state.node.name])
@@ -85,9 +81,7 @@ def free_cards(snapshot: Snapshot) -> dict[str, int]:
     for state in snapshot.nodes:
         cards = state.node.accelerator
         name = state.node.name
-        left = (
-            state.free[cards.resource] - reserved[name, cards.resource] if cards else 0
-        )
+        left = state.free[cards.resource] - reserved[name, cards.resource] if cards else 0
         free[name] = max(left, 0)
     return free
 
@@ -116,18 +110,14 @@ def _branches(
             yield from _branches(snapshot, free, level + 1, first, end, inner)
 
 
-def _parts(
-    snapshot: Snapshot, depth: int, lo: int, hi: int
-) -> Iterator[tuple[int, int, int]]:
+def _parts(snapshot: Snapshot, depth: int, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
     """(level index, lo, hi) of the domains in ``[lo, hi)``; unknown levels are left out."""
     while lo < hi:
         level = depth
         domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, lo])]
         while not domain.known:
             level += 1
-            domain = snapshot.tree.domains[level][
-                int(snapshot.tree.domain_of[level, lo])
-            ]
+            domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, lo])]
         yield level, domain.lo, domain.hi
         lo = domain.hi
 
@@ -146,9 +136,7 @@ def _counts(states: Sequence[NodeState], free: dict[str, int]) -> str:
         if state.node.accelerator:
             total[state.node.accelerator.device_class] += state.node.accelerator.count
             left[state.node.accelerator.device_class] += free[state.node.name]
-    cards = ", ".join(
-        f"{left[name]}/{total[name]} {name} free" for name in sorted(total)
-    )
+    cards = ", ".join(f"{left[name]}/{total[name]} {name} free" for name in sorted(total))
     words = [cards] if cards else []
     if len(states) == 1:
         words += _flags(states[0].node)

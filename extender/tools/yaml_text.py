@@ -22,15 +22,9 @@ _BASED = re.compile(r"([-+]?)0(?:b([01]+)|x([0-9a-fA-F]+)|o?([0-7]+))")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, object] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **{w: True for word in ("y", "yes", "on", "true") for w in (word, word.title(), word.upper())},
     **{
-        w: True
-        for word in ("y", "yes", "on", "true")
-        for w in (word, word.title(), word.upper())
-    },
-    **{
-        w: False
-        for word in ("n", "no", "off", "false")
-        for w in (word, word.title(), word.upper())
+        w: False for word in ("n", "no", "off", "false") for w in (word, word.title(), word.upper())
     },
 }
 _MAX_DIGITS = 300
@@ -57,14 +51,10 @@ def read(text: str) -> Iterator[tuple[int, Any]]:
                 yield first.start_mark.line + 1, _Builder(events).value(first)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(
-            error.problem or "not YAML", mark.line + 1 if mark else 1
-        ) from None
+        raise YamlError(error.problem or "not YAML", mark.line + 1 if mark else 1) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise YamlError(
-            f"character {chr(error.character)!r} is not allowed", line
-        ) from None
+        raise YamlError(f"character {chr(error.character)!r} is not allowed", line) from None
     except RecursionError:
         raise YamlError("nested too deeply", 1) from None
 
@@ -86,9 +76,7 @@ class _Builder:
             result = self._sequence()
         else:  # an alias; one inside its own anchor is unknown here, so no value contains itself
             if event.anchor not in self._anchors:
-                raise YamlError(
-                    f"alias *{event.anchor} has no anchor", event.start_mark.line + 1
-                )
+                raise YamlError(f"alias *{event.anchor} has no anchor", event.start_mark.line + 1)
             return self._anchors[event.anchor]
         if event.anchor is not None:
             self._anchors[event.anchor] = result
@@ -134,9 +122,7 @@ def plain(text: str) -> Any:
         return int(text)
     if based := _BASED.fullmatch(text):
         sign, binary, hexadecimal, octal = based.groups()
-        digits, base = next(
-            d for d in ((binary, 2), (hexadecimal, 16), (octal, 8)) if d[0]
-        )
+        digits, base = next(d for d in ((binary, 2), (hexadecimal, 16), (octal, 8)) if d[0])
         return int(sign + digits, base)
     return float(text) if _FLOAT.fullmatch(text) else text
 
@@ -155,9 +141,7 @@ def _write_text(dumper: Any, text: str) -> yaml.Node:
         style = "|"
     elif not _SAFE_PLAIN.fullmatch(text) or text in _WORDS:
         style = '"'
-    node: yaml.Node = dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style=style
-    )
+    node: yaml.Node = dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
     return node
 
 

@@ -71,9 +71,7 @@ def test_refusals_name_file_document_and_line(
 
 def test_a_missing_file_is_named() -> None:
     """A file that does not exist is named with the system's own words."""
-    with pytest.raises(
-        InputError, match=r"^nowhere\.yaml: cannot be read: No such file"
-    ):
+    with pytest.raises(InputError, match=r"^nowhere\.yaml: cannot be read: No such file"):
         read_objects(["nowhere.yaml"])
 
 

@@ -29,9 +29,7 @@ def _owner(
     }
 
 
-def _pod(
-    name: str, controller: tuple[str, str] | None = None, **more: Any
-) -> dict[str, Any]:
+def _pod(name: str, controller: tuple[str, str] | None = None, **more: Any) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": "team",
@@ -39,9 +37,7 @@ def _pod(
     }
     if controller is not None:
         kind, owner = controller
-        metadata["ownerReferences"] = [
-            {"kind": kind, "name": owner, "controller": True}
-        ]
+        metadata["ownerReferences"] = [{"kind": kind, "name": owner, "controller": True}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}, **more}
 
 
@@ -67,9 +63,7 @@ def test_an_annotated_owner_becomes_its_pods(
     kind: str, group: str, spec: dict[str, Any], count: int
 ) -> None:
     """Pods are named ``<owner>-0`` and on, as many as the owner asks for; other kinds make none."""
-    assert _names(_owner(kind, group=group, **spec)) == [
-        f"web-{i}" for i in range(count)
-    ]
+    assert _names(_owner(kind, group=group, **spec)) == [f"web-{i}" for i in range(count)]
 
 
 def test_a_made_pod_is_what_the_template_says() -> None:
@@ -111,9 +105,7 @@ EXISTING = [
     [case[1:] for case in EXISTING],
     ids=[case[0] for case in EXISTING],
 )
-def test_pods_that_exist_are_not_doubled(
-    pods: list[dict[str, Any]], names: list[str]
-) -> None:
+def test_pods_that_exist_are_not_doubled(pods: list[dict[str, Any]], names: list[str]) -> None:
     """Of three wanted pods only those that are missing are made."""
     assert _names(_owner(replicas=3), *pods) == names
 
@@ -158,15 +150,11 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                ["metadata", "spec", "template", "annotations", "labels", "selector"]
-            )
+            st.sampled_from(["metadata", "spec", "template", "annotations", "labels", "selector"])
             | st.sampled_from(
                 ["muster.dev/gang", "ownerReferences", "controller", "replicas", "name"]
             )
-            | st.sampled_from(
-                ["matchLabels", "status", "phase", "namespace", "kind", "uid"]
-            ),
+            | st.sampled_from(["matchLabels", "status", "phase", "namespace", "kind", "uid"]),
             inner,
             max_size=5,
         )

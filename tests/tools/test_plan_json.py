@@ -22,9 +22,7 @@ from topology.tree import TopologyTree
 
 CARDS = Resources({"nvidia.com/gpu": 8, "pods": 1})
 NODE = Node(name="n1", allocatable=CARDS)
-POD = RunningPod(
-    namespace="other", name="busy", uid="u0", request=Resources({"pods": 1})
-)
+POD = RunningPod(namespace="other", name="busy", uid="u0", request=Resources({"pods": 1}))
 
 
 def _gang(name: str) -> Gang:
@@ -39,9 +37,7 @@ SNAPSHOT = Snapshot(
     tree=TopologyTree.build([NODE], ["host"]),
     gangs=(_gang("chat"), _gang("train")),
 )
-FULL = Reason(
-    code=Code.INSUFFICIENT, message="8 cards are missing", numbers={"missing": 8}
-)
+FULL = Reason(code=Code.INSUFFICIENT, message="8 cards are missing", numbers={"missing": 8})
 PLACED = GangAssignment(
     namespace="default",
     gang="chat",
@@ -51,9 +47,7 @@ PLACED = GangAssignment(
     passed_over=(PassedOver(flavor="h100", reason=FULL),),
     domains={"block": ("b1",), "rack": ("b1/r1", "b1/r2")},
     load_seconds=41,
-    slots=(
-        Slot(pod="chat-0", uid="u-chat", role="main", rank=0, node="n1", request=CARDS),
-    ),
+    slots=(Slot(pod="chat-0", uid="u-chat", role="main", rank=0, node="n1", request=CARDS),),
 )
 WAITING = GangAssignment(namespace="default", gang="train", reason=FULL)
 

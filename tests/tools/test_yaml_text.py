@@ -72,17 +72,13 @@ def test_broken_text_names_its_line(text: str, line: int, message: str) -> None:
 
 def test_doubtful_text_is_quoted() -> None:
     """What a reader could take for a number, a date or a truth value is written in quotes."""
-    written = yaml_text.write(
-        [{"a": "1e3", "b": "y", "c": "2026-01-01", "d": "n1", "e": 8}]
-    )
+    written = yaml_text.write([{"a": "1e3", "b": "y", "c": "2026-01-01", "d": "n1", "e": 8}])
     assert written == 'a: "1e3"\nb: "y"\nc: "2026-01-01"\nd: n1\ne: 8\n'
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -90,6 +86,4 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON, min_size=1, max_size=4))
 def test_what_is_written_is_read_back(value: dict[str, object]) -> None:
     """Any JSON object survives writing and reading unchanged."""
-    assert [document for _, document in yaml_text.read(yaml_text.write([value]))] == [
-        value
-    ]
+    assert [document for _, document in yaml_text.read(yaml_text.write([value]))] == [value]
