@@ -64,6 +64,7 @@ class Narrator:
         self._thread.join()
 
     def __call__(self, text: str) -> None:
+        """Say ``text`` now, and again while nothing else happens."""
         self._last = text
         self._print(text)
 
@@ -149,10 +150,7 @@ def _all_bound(cluster: Cluster, selector: str) -> bool:
 
 
 def _finished(cluster: Cluster) -> bool:
-    gangs = {
-        gang["metadata"]["name"]: gang.get("status", {})
-        for gang in cluster.api.list(_GANGS)
-    }
+    gangs = {gang["metadata"]["name"]: gang.get("status", {}) for gang in cluster.api.list(_GANGS)}
     plain = cluster.api.get(f"{_PODS}/{PLAIN_POD}")
     return (
         all(gangs.get(name, {}).get("phase") == "Bound" for name in BOUND_GANGS)
@@ -181,9 +179,7 @@ def _report(cluster: Cluster) -> str:
             gang["spec"],
         )
         members = [pod for pod in pods if _gang_of(pod) == name]
-        nodes = sorted(
-            pod["spec"]["nodeName"] for pod in members if pod["spec"].get("nodeName")
-        )
+        nodes = sorted(pod["spec"]["nodeName"] for pod in members if pod["spec"].get("nodeName"))
         rows.append(
             (
                 name,
@@ -196,9 +192,7 @@ def _report(cluster: Cluster) -> str:
         if status.get("reason") or status.get("passedOver"):
             reasons.append(f"{name}: {status.get('message')}")
     plain = next(pod for pod in pods if pod["metadata"]["name"] == PLAIN_POD)
-    rows.append(
-        (f"{PLAIN_POD} (plain)", "", "", "-", plain["spec"].get("nodeName", "-"))
-    )
+    rows.append((f"{PLAIN_POD} (plain)", "", "", "-", plain["spec"].get("nodeName", "-")))
     return "\n".join(["", *_table(rows), "", *reasons, ""])
 
 
@@ -216,9 +210,7 @@ def _choice(status: Object, flavors: Sequence[str]) -> str:
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
 

@@ -161,14 +161,11 @@ def _open(value: Any, path: str, document: Document) -> Iterator[dict[str, Any]]
         items = [] if value.get("items") is None else value["items"]
         if not isinstance(items, list):
             raise document.error(f"{where}items of {kind} is {_named(items)}, not a list")
+        # Items of a PodList need not repeat what they are.
+        head = {"apiVersion": value["apiVersion"], "kind": kind.removesuffix("List")}
         for index, item in enumerate(items):
-            if isinstance(item, dict) and kind != "List":  # items of a PodList need not repeat it
-                item = {
-                    "apiVersion": value["apiVersion"],
-                    "kind": kind.removesuffix("List"),
-                    **item,
-                }
-            yield from _open(item, f"{path}.items[{index}]".lstrip("."), document)
+            whole = {**head, **item} if isinstance(item, dict) and head["kind"] else item
+            yield from _open(whole, f"{path}.items[{index}]".lstrip("."), document)
         return
     ours = value["apiVersion"] == keys.API_VERSION  # a Snapshot has no metadata
     if not isinstance(value.get("metadata"), dict) and not ours:

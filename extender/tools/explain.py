@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scheduler.solve.reasons import explain
-
 from extender.tools import plan
 from extender.tools.documents import reports_bad_input
 from extender.tools.inputs import add_cluster, add_files, load
+from scheduler.solve.reasons import explain
 
 FOUND, UNKNOWN_GANG = 0, 1
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scheduler.state import ClusterState
-
 from extender.tools.documents import InputError, read_objects
 from scheduler import keys, snapshot_json
 from scheduler.flavors import read_flavor_object
@@ -20,6 +18,7 @@ from scheduler.model import GangAssignment
 from scheduler.policy import Policy
 from scheduler.recovery import restored
 from scheduler.snapshot import Snapshot
+from scheduler.state import ClusterState
 from topology.keys import KUEUE_GROUP
 from topology.model import Flavor, Problem
 

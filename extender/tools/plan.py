@@ -10,9 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scheduler.solve.check import verify
-from scheduler.solve.reasons import explain
-
 from extender import config
 from extender.tools import table, yaml_text
 from extender.tools.documents import read_documents, reports_bad_input
@@ -22,6 +19,8 @@ from scheduler.plan_json import plan_document
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
 from scheduler.solve import solve
+from scheduler.solve.check import verify
+from scheduler.solve.reasons import explain
 
 ALL_PLACED, SOME_WAIT, BUG = 0, 1, 3
 

@@ -16,6 +16,8 @@ from extender.tools.topology import free_cards
 from scheduler.snapshot import NodeState, Snapshot
 from topology.model import Flavor, Node
 
+Rows = Sequence[tuple[str, ...]]
+
 _CLEAR = "\x1b[2J\x1b[H"
 
 
@@ -76,7 +78,7 @@ def _depth(snapshot: Snapshot, level: str | None) -> int:
     return snapshot.levels.index(level)
 
 
-def _gangs(inputs: Inputs, now: datetime) -> list[tuple[str, ...]]:
+def _gangs(inputs: Inputs, now: datetime) -> Rows:
     rows = []
     for gang in inputs.snapshot.gangs:
         obj = inputs.gang_objects.get(gang.key, {})
@@ -107,7 +109,7 @@ def _age(created: object, now: datetime) -> str:
     return f"{seconds}s"
 
 
-def _reservations(snapshot: Snapshot) -> list[tuple[str, ...]]:
+def _reservations(snapshot: Snapshot) -> Rows:
     return [
         (
             reservation.key,
@@ -119,7 +121,7 @@ def _reservations(snapshot: Snapshot) -> list[tuple[str, ...]]:
     ]
 
 
-def _capacity(inputs: Inputs, depth: int) -> list[tuple[str, ...]]:
+def _capacity(inputs: Inputs, depth: int) -> Rows:
     """One row per flavor and domain that has cards of it; device classes when there are no flavors."""
     snapshot, free = inputs.snapshot, free_cards(inputs.snapshot)
     flavors = inputs.flavors or _device_classes(snapshot)
