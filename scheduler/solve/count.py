@@ -352,6 +352,29 @@ def _parts(turn: _Round, row: int, counts: tuple[int, ...]) -> list[tuple[int, t
     return [(left, rest), (right, share)]
 
 
+def price(
+    problem: Problem, gang: GangRow, ground: Ground, places: Sequence[Mapping[int, int]]
+) -> tuple[int, ...]:
+    """What places cost on this ground, entry by entry from ``spread`` on; comparable between tables."""
+    roles = [problem.roles[index] for index in gang.roles]
+    nodes = {node for counts in places for node in counts}
+    carded = {n for role, counts in zip(roles, places, strict=True) for n in counts if role.cards[n]}
+    everywhere = nodes | {node for role in roles for node in role.running}
+    used = [set(problem.domain_of[depth][sorted(everywhere)].tolist()) for depth in range(len(problem.levels))]
+    opened = [
+        int(flags[np.unique(problem.domain_of[depth][sorted(carded)])].sum()) if carded else 0
+        for depth, flags in enumerate(ground.idle)
+    ]
+    left = sum(int(ground.left[node]) for node in nodes) - sum(
+        count * int(role.cards[node])
+        for role, counts in zip(roles, places, strict=True)
+        for node, count in counts.items()
+    )
+    shares = ground.shares(gang) if gang.spread is not None else {}
+    met = sum(shares.get(domain, 0) for domain in used[gang.spread]) if gang.spread is not None else 0
+    return (met, *map(len, used), *opened, left)
+
+
 def take(problem: Problem, ground: Ground, number: int, places: Sequence[Mapping[int, int]]) -> None:
     """Stand the new members of a gang on the ground."""
     gang = problem.gangs[number]

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from scheduler.policy import Policy
 from scheduler.solve.count import Ground
-from scheduler.solve.greedy import greedy, order
+from scheduler.solve.greedy import greedy, order, possible, to_choice
 from scheduler.solve.one import Settled, settle
 from scheduler.solve.problem import Choice, Problem
-from scheduler.solve.terms import evaluate
+from scheduler.solve.terms import (
+    age_term,
+    class_sizes,
+    evaluate,
+    layout,
+    opened_domains,
+    own_terms,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +37,79 @@ def decide(problem: Problem, policy: Policy) -> Decision:
     """The best answer within the policy's limits."""
     results = [settle(problem, number, Ground.of(problem)) for number in range(len(problem.gangs))]
     alone = tuple(answer for answer, _ in results)
+    hopeless = frozenset(
+        number
+        for number, (answer, exact) in enumerate(results)
+        if answer is None and exact and not possible(problem, alone, number)
+    )
     choice = greedy(problem, order(problem), alone)
     objective = evaluate(problem, choice)
-    proven = len(results) <= 1 and all(exact for _, exact in results)
-    return Decision(
-        choice=choice,
-        alone=alone,
-        status="optimal" if proven else "greedy",
-        objective=objective,
-        bound=objective if proven else tuple(0 for _ in objective),
+    bound = _floor(problem, alone, hopeless, objective)
+    status = "greedy"
+    if len(results) - len(hopeless) <= 1 and all(exact for _, exact in results):
+        bound = objective
+    elif bound != objective and _cells(problem, hopeless) <= policy.exact_cells:
+        # Imported here: it costs half a second, and most decisions never need it.
+        from scheduler.solve.cpsat import improve
+
+        improved = improve(problem, choice, bound, policy.budget_seconds, hopeless)
+        choice, bound = improved.choice, improved.bound
+        objective, status = evaluate(problem, choice), "feasible"
+    if bound == objective:
+        status = "optimal"
+    return Decision(choice=choice, alone=alone, status=status, objective=objective, bound=bound)
+
+
+def _cells(problem: Problem, hopeless: frozenset[int]) -> int:
+    """Integer variables that the exact model would have."""
+    return sum(
+        int(
+            np.logical_or.reduce(
+                [
+                    problem.capacity(problem.roles[role], problem.free, option.masks[position]) > 0
+                    for option in gang.options
+                ]
+            ).sum()
+        )
+        for number, gang in enumerate(problem.gangs)
+        if number not in hopeless and gang.options
+        for position, role in enumerate(gang.roles)
     )
+
+
+def _floor(
+    problem: Problem,
+    alone: tuple[Settled | None, ...],
+    hopeless: frozenset[int],
+    objective: tuple[int, ...],
+) -> tuple[int, ...]:
+    """A lower bound of each entry with the earlier ones at ``objective``.
+
+    Entries up to ``used`` are sums over gangs, and lexicographic order is kept by addition: as long as the
+    earlier entries equal the sums of what each gang reaches alone, no answer has less than that sum.
+    """
+    entries = layout(problem)
+    sizes = class_sizes(problem)
+    lower = [0] * len(entries)
+    opened = [0] * len(entries)
+    for number, (gang, answer) in enumerate(zip(problem.gangs, alone, strict=True)):
+        if number in hopeless:
+            name, weight = age_term(gang, sizes[gang.priority])
+            lower[entries.at[name]] += weight
+            lower[entries.at[f"waiting {gang.priority}"]] += 1
+        if answer is None or not answer.exact:
+            continue
+        single: list[Settled | None] = [None] * len(alone)
+        single[number] = answer
+        choice = to_choice(problem, single)
+        for name, amount in own_terms(problem, choice, number, sizes[gang.priority]):
+            lower[entries.at[name]] += amount
+        outermost = entries.at[f"opened {problem.levels[0]}"]
+        opened[outermost] = max(opened[outermost], opened_domains(problem, choice, 0))
+    bound: list[int] = []
+    equal = True
+    for name, value, low, shared in zip(entries.names, objective, lower, opened, strict=True):
+        always = name.startswith(("waiting", "age"))
+        bound.append(max(low, shared) if equal or always else 0)
+        equal = equal and bound[-1] == value
+    return tuple(bound)

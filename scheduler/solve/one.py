@@ -10,7 +10,7 @@ import numpy as np
 
 from scheduler.match import BoolArray
 from scheduler.solve import rules
-from scheduler.solve.count import MAX_STATES, Ground, Table
+from scheduler.solve.count import MAX_STATES, Ground, Table, price
 from scheduler.solve.problem import GangRow, Problem, Together, Wish
 
 _MAX_TABLES = 48
@@ -33,7 +33,7 @@ class _Found:
     missing: int
     rank: int
     steps: tuple[int, int, int]
-    cost: int
+    cost: tuple[int, ...]
     option: int
     places: tuple[Mapping[int, int], ...]
 
@@ -189,7 +189,7 @@ class _Search:
         rank = self._gang.options[self._option].rank
         if not any(group[0]):
             empty: tuple[Mapping[int, int], ...] = tuple({} for _ in self._roles)
-            self._keep(_Found(missing, rank, _idle_steps(self._problem, self._gang), 0, self._option, empty))
+            self._keep(_Found(missing, rank, _idle_steps(self._problem, self._gang), (), self._option, empty))
             return True
         for steps, plans in groupby(_plans(self._gang), key=lambda plan: plan.steps):
             hit = False
@@ -205,7 +205,8 @@ class _Search:
                     self.exact = False
                     continue
                 hit = True
-                self._keep(_Found(missing, rank, steps, best[0], self._option, places))
+                cost = price(self._problem, self._gang, self._ground, places)
+                self._keep(_Found(missing, rank, steps, cost, self._option, places))
             if hit:
                 return True
         return False

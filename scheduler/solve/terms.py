@@ -20,7 +20,7 @@ A new term is one more entry in ``_layout`` and one more line in ``evaluate``, o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -80,33 +80,39 @@ def evaluate(problem: Problem, choice: Choice) -> tuple[int, ...]:
     """The vector of ``choice``; shape (entries of ``layout``,)."""
     entries = layout(problem)
     vector = [0] * len(entries)
-
-    def add(name: str, amount: int) -> None:
-        vector[entries.at[name]] += amount
-
     sizes = class_sizes(problem)
     for number, gang in enumerate(problem.gangs):
-        if not choice.placed(problem, number):
-            add(f"waiting {gang.priority}", 1)
-            add(*age_term(gang, sizes[gang.priority]))
-            continue
-        missing = sum(
-            problem.roles[role].pending - sum(choice.counts[role].values()) for role in gang.roles
-        )
-        add(f"members {gang.priority}", missing)
-        option = choice.options[number]
-        add(f"flavor {gang.priority}", gang.options[option].rank if option is not None else 0)
-        add("gang", steps(problem, choice, gang.whole))
-        add("group", sum(steps(problem, choice, wish) for wish in gang.groups))
-        add("role", sum(steps(problem, choice, wish) for wish in gang.each))
-        if any(choice.counts[role] for role in gang.roles):
-            for depth, level in enumerate(problem.levels):
-                add(f"used {level}", len(domains(problem, choice, gang.roles, depth)))
-    add("spread", _shared(problem, choice))
+        for name, amount in own_terms(problem, choice, number, sizes[gang.priority]):
+            vector[entries.at[name]] += amount
+    vector[entries.at["spread"]] += _met(problem, choice)
     for depth, level in enumerate(problem.levels):
-        add(f"opened {level}", _opened(problem, choice, depth))
-    add("left", _left(problem, choice))
+        vector[entries.at[f"opened {level}"]] = opened_domains(problem, choice, depth)
+    vector[entries.at["left"]] = _left(problem, choice)
     return tuple(vector)
+
+
+def own_terms(
+    problem: Problem, choice: Choice, number: int, class_size: int
+) -> Iterator[tuple[str, int]]:
+    """What one gang adds to the entries whatever other gangs do."""
+    gang = problem.gangs[number]
+    if not choice.placed(problem, number):
+        yield f"waiting {gang.priority}", 1
+        yield age_term(gang, class_size)
+        return
+    new = {role: sum(choice.counts[role].values()) for role in gang.roles}
+    yield f"members {gang.priority}", sum(problem.roles[role].pending - new[role] for role in new)
+    option = choice.options[number]
+    yield f"flavor {gang.priority}", gang.options[option].rank if option is not None else 0
+    yield "gang", steps(problem, choice, gang.whole)
+    yield "group", sum(steps(problem, choice, wish) for wish in gang.groups)
+    yield "role", sum(steps(problem, choice, wish) for wish in gang.each)
+    if gang.spread is not None and gang.rivals:
+        used = domains(problem, choice, gang.roles, gang.spread)
+        yield "spread", sum(gang.rivals.get(domain, 0) for domain in used)
+    if any(new.values()):
+        for depth, level in enumerate(problem.levels):
+            yield f"used {level}", len(domains(problem, choice, gang.roles, depth))
 
 
 def domains(problem: Problem, choice: Choice, roles: Iterable[int], depth: int) -> set[int]:
@@ -127,20 +133,22 @@ def steps(problem: Problem, choice: Choice, wish: Wish) -> int:
     return sum(len(domains(problem, choice, wish.roles, depth)) > 1 for depth in depths)
 
 
-def _shared(problem: Problem, choice: Choice) -> int:
+def _met(problem: Problem, choice: Choice) -> int:
+    """Domains shared by two planned gangs of one workload, counted per pair."""
     placed = [
         (gang, domains(problem, choice, gang.roles, gang.spread))
         for number, gang in enumerate(problem.gangs)
         if gang.spread is not None and choice.placed(problem, number)
     ]
-    total = sum((gang.rivals or {}).get(domain, 0) for gang, used in placed for domain in used)
-    for (one, used), (other, also) in combinations(placed, 2):
-        if one.workload == other.workload:
-            total += len(used & also)
-    return total
+    return sum(
+        len(used & also)
+        for (one, used), (other, also) in combinations(placed, 2)
+        if one.workload == other.workload
+    )
 
 
-def _opened(problem: Problem, choice: Choice, depth: int) -> int:
+def opened_domains(problem: Problem, choice: Choice, depth: int) -> int:
+    """Idle domains of a level in which a new member takes cards."""
     of, idle = problem.domain_of[depth], problem.idle[depth]
     return len(
         {

@@ -1,0 +1,206 @@
+"""The entries of ``terms`` as linear expressions over the model's variables, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from ortools.sat.python import cp_model
+
+from scheduler.solve.cpsat_model import Linear, Model, weighted
+from scheduler.solve.problem import Choice, GangRow, Wish
+from scheduler.solve.terms import age_term, class_sizes, layout
+
+
+def expressions(model: Model) -> list[Linear]:
+    """One expression per entry of ``layout``; a placed gang costs what ``evaluate`` says it costs."""
+    problem = model.problem
+    entries = layout(problem)
+    parts: list[list[tuple[Linear, int]]] = [[] for _ in entries.names]
+
+    def add(name: str, expression: Linear, weight: int = 1) -> None:
+        parts[entries.at[name]].append((expression, weight))
+
+    sizes = class_sizes(problem)
+    for number, gang in enumerate(problem.gangs):
+        placed = model.placed[number]
+        if not gang.runs:
+            add(f"waiting {gang.priority}", 1 - placed)
+            name, weight = age_term(gang, sizes[gang.priority])
+            add(name, 1 - placed, weight)
+        pending = sum(problem.roles[role].pending for role in gang.roles)
+        add(f"members {gang.priority}", placed, pending)
+        for role in gang.roles:
+            add(f"members {gang.priority}", model.total(role), -1)
+        for take, option in zip(model.takes[number], gang.options, strict=False):
+            add(f"flavor {gang.priority}", take, option.rank)
+        for kind, wishes in (("gang", (gang.whole,)), ("group", gang.groups), ("role", gang.each)):
+            for wish in wishes:
+                for expression in _steps(model, number, wish):
+                    add(kind, expression)
+        for depth, level in enumerate(problem.levels):
+            for expression in _used(model, number, gang, depth):
+                add(f"used {level}", expression)
+    for expression, weight in _shared(model):
+        add("spread", expression, weight)
+    hosts = _opened_hosts(model)
+    for depth, level in enumerate(problem.levels):
+        for mark in _opened(model, depth, hosts):
+            add(f"opened {level}", mark)
+    for expression, weight in _left(model):
+        add("left", expression, weight)
+    return [weighted(entry) for entry in parts]
+
+
+def _steps(model: Model, number: int, wish: Wish) -> list[Linear]:
+    """For each level up to the preferred one, 1 when no single domain holds all members."""
+    found: list[Linear] = []
+    for depth in range((wish.preferred if wish.preferred is not None else -1) + 1):
+        running = model.running(wish.roles, depth)
+        if len(running) > 1:
+            found.append(model.placed[number])
+            continue
+        stands = model.stands(wish.roles, depth)
+        others = [domain for domain in stands if domain not in running]
+        if not others or len(stands) + len(running) < 2:
+            continue
+
+        def split(choice: Choice, depth: int = depth, known: frozenset[int] = frozenset(running)) -> int:
+            of = model.problem.domain_of[depth]
+            nodes = [node for role in wish.roles for node in choice.counts[role]]
+            return int(len(known | {int(of[node]) for node in nodes}) > 1)
+
+        torn = model.integer(0, 1, split)
+        found.append(torn)
+        if running:
+            for domain in others:
+                model.cp.add(stands[domain] <= torn)
+        else:
+            _chosen(model, wish, depth, [(domain, stands[domain]) for domain in others], torn)
+    return found
+
+
+def _chosen(
+    model: Model,
+    wish: Wish,
+    depth: int,
+    stands: Sequence[tuple[int, cp_model.IntVar]],
+    torn: cp_model.IntVar,
+) -> None:
+    """Unless torn, only one domain, the chosen one, is used."""
+    of = model.problem.domain_of[depth]
+
+    def first(choice: Choice, domain: int) -> int:
+        used = [int(of[node]) for role in wish.roles for node in choice.counts[role]]
+        return int(bool(used) and min(used) == domain)
+
+    home = [
+        model.integer(0, 1, lambda choice, d=domain: first(choice, d))  # type: ignore[misc]
+        for domain, _ in stands
+    ]
+    model.cp.add_at_most_one(home)
+    for (_, stand), mine in zip(stands, home, strict=True):
+        model.cp.add(stand <= mine + torn)
+
+
+def _used(model: Model, number: int, gang: GangRow, depth: int) -> list[Linear]:
+    running = model.running(gang.roles, depth)
+    marks = model.stands(gang.roles, depth)
+    found: list[Linear] = [mark for domain, mark in marks.items() if domain not in running]
+    return [*found, *(model.grows[number] for _ in running)]
+
+
+def _shared(model: Model) -> list[tuple[Linear, int]]:
+    problem = model.problem
+    uses: list[tuple[int, dict[int, Linear]]] = []
+    found: list[tuple[Linear, int]] = []
+    for number, gang in enumerate(problem.gangs):
+        if gang.spread is None:
+            continue
+        used: dict[int, Linear] = dict(model.stands(gang.roles, gang.spread))
+        used.update((domain, model.placed[number]) for domain in model.running(gang.roles, gang.spread))
+        found += [(used[d], count) for d, count in (gang.rivals or {}).items() if d in used]
+        uses.append((number, used))
+    for (one, mine), (other, theirs) in combinations(uses, 2):
+        if problem.gangs[one].workload != problem.gangs[other].workload:
+            continue
+        for domain in sorted(mine.keys() & theirs.keys()):
+            found.append((_both(model, (one, other), domain, (mine[domain], theirs[domain])), 1))
+    return found
+
+
+def _both(
+    model: Model, numbers: tuple[int, int], domain: int, marks: tuple[Linear, Linear]
+) -> cp_model.IntVar:
+    gangs = [(number, model.problem.gangs[number]) for number in numbers]
+
+    def meet(choice: Choice) -> int:
+        return int(all(_stands(model, choice, number, gang, domain) for number, gang in gangs))
+
+    shared = model.integer(0, 1, meet)
+    model.cp.add(marks[0] + marks[1] - 1 <= shared)
+    return shared
+
+
+def _stands(model: Model, choice: Choice, number: int, gang: GangRow, domain: int) -> bool:
+    of = model.problem.domain_of[gang.spread or 0]
+    return choice.placed(model.problem, number) and any(
+        of[node] == domain
+        for role in gang.roles
+        for nodes in (choice.counts[role], model.problem.roles[role].running)
+        for node in nodes
+    )
+
+
+def _opened_hosts(model: Model) -> dict[int, cp_model.IntVar]:
+    """Idle host -> 1 when a new member takes cards there."""
+    problem = model.problem
+    takers: dict[int, list[int]] = {}
+    for index, members in enumerate(model.members):
+        for node in members:
+            if problem.roles[index].cards[node] and problem.idle[-1][problem.domain_of[-1, node]]:
+                takers.setdefault(node, []).append(index)
+    return {node: model.mark(roles, (node,), ("opened", node)) for node, roles in sorted(takers.items())}
+
+
+def _opened(model: Model, depth: int, hosts: dict[int, cp_model.IntVar]) -> list[cp_model.IntVar]:
+    problem = model.problem
+    of = problem.domain_of[depth]
+    inside: dict[int, list[int]] = {}
+    for node in hosts:
+        if problem.idle[depth][of[node]]:
+            inside.setdefault(int(of[node]), []).append(node)
+    if depth == len(problem.levels) - 1:
+        return list(hosts.values())
+    found = []
+    for nodes in inside.values():
+
+        def opened(choice: Choice, nodes: tuple[int, ...] = tuple(nodes)) -> int:
+            return int(
+                any(
+                    role.cards[node] and node in counts
+                    for role, counts in zip(problem.roles, choice.counts, strict=True)
+                    for node in nodes
+                )
+            )
+
+        mark = model.integer(0, 1, opened)
+        for node in nodes:
+            model.cp.add(hosts[node] <= mark)
+        found.append(mark)
+    return found
+
+
+def _left(model: Model) -> list[tuple[Linear, int]]:
+    problem = model.problem
+    users: dict[int, list[int]] = {}
+    found: list[tuple[Linear, int]] = []
+    for index, members in enumerate(model.members):
+        for node, count in members.items():
+            users.setdefault(node, []).append(index)
+            if problem.roles[index].cards[node]:
+                found.append((count, -int(problem.roles[index].cards[node])))
+    for node, roles in sorted(users.items()):
+        if problem.spare[node]:
+            found.append((model.mark(roles, (node,), ("touched", node)), int(problem.spare[node])))
+    return found
