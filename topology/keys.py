@@ -35,6 +35,12 @@ NVIDIA_CLIQUE = "nvidia.com/gpu.clique"  # <ClusterUUID>.<CliqueID>: one multi-n
 
 # Huawei Ascend - Ascend/mind-cluster docs/en/scheduling/api/k8s.md
 ASCEND_910 = "huawei.com/Ascend910"
+ASCEND_NPU = "huawei.com/npu"  # the 950 generation
+ASCEND_310P = "huawei.com/Ascend310P"
+ASCEND_CCE = "huawei.com/ascend-1980"  # Huawei CCE, 910B class
+ASCEND_910_HAMI = tuple(  # HAMi: one resource per chip
+    f"huawei.com/Ascend{chip}" for chip in ("910A", "910B2", "910B3", "910B4", "910B4-1", "910C")
+)
 ASCEND_CHIP = "node.kubernetes.io/npu.chip.name"
 ASCEND_MEMORY = "mind-cluster/npu-chip-memory"
 ASCEND_ACCELERATOR = "accelerator"
@@ -46,16 +52,21 @@ TOPOGRAPH_TIER = "fabric.topograph.run/tier-"  # tier-0 is the closest
 TOPOGRAPH_LEAF = "network.topology.nvidia.com/leaf"
 TOPOGRAPH_SPINE = "network.topology.nvidia.com/spine"
 TOPOGRAPH_CORE = "network.topology.nvidia.com/core"
+TOPOGRAPH_OLD_LEAF = "network.topology.nvidia.com/block"  # 0.1
+TOPOGRAPH_OLD_CORE = "network.topology.nvidia.com/datacenter"  # 0.1
 
 # Google Kubernetes Engine - gke-topology-scheduler
 GKE_BLOCK = "cloud.google.com/gce-topology-block"
 GKE_SUBBLOCK = "cloud.google.com/gce-topology-subblock"
 GKE_HOST = "cloud.google.com/gce-topology-host"
+GKE_OLD_CLUSTER = "topology.gke.io/cluster"
+GKE_OLD_RACK = "topology.gke.io/rack"
 
 # AWS EKS: layer 1 is the broadest - docs.aws.amazon.com, EKS ml-workload-topology
 AWS_LAYER_1 = "topology.k8s.aws/network-node-layer-1"
 AWS_LAYER_2 = "topology.k8s.aws/network-node-layer-2"
 AWS_LAYER_3 = "topology.k8s.aws/network-node-layer-3"
+AWS_LAYER_4 = "topology.k8s.aws/network-node-layer-4"  # only on types with four layers
 
 # CoreWeave - docs.coreweave.com
 COREWEAVE_FABRIC = "ib.coreweave.cloud/fabric"
@@ -67,3 +78,8 @@ OCI_ISLAND = "oci.oraclecloud.com/rdma.hpc_island_id"
 OCI_NETWORK_BLOCK = "oci.oraclecloud.com/rdma.network_block_id"
 OCI_LOCAL_BLOCK = "oci.oraclecloud.com/rdma.local_block_id"
 OCI_UNKNOWN = "no-imds-data"
+
+# Unifabric (RoCE by LLDP) - unifabric-io/unifabric docs/design/scaleout-topology.zh.md
+UNIFABRIC_LEAF = "unifabric.io/scale-out-leaf"
+UNIFABRIC_SPINE = "unifabric.io/scale-out-spine"
+UNIFABRIC_CORE = "unifabric.io/scale-out-core"

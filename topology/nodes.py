@@ -1,0 +1,71 @@
+"""A ``v1.Node`` as the planner sees it. Total: any JSON object gives a ``Node``, errors are Problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from topology.keys import HOSTNAME, TAINT_UNSCHEDULABLE
+from topology.model import Node, Problem, Taint
+from topology.resources import Resources, amount
+from topology.sources import Hierarchies
+from topology.untyped import mapping, sequence, strings, text
+from topology.vendors import read_accelerator
+
+
+def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
+    """Read a node.
+
+    Its ``Ready`` condition must be True; a hand-written manifest without any condition counts as ready.
+    An allocatable amount that cannot be read counts as 0.
+    """
+    metadata, spec, status = (mapping(obj.get(key)) for key in ("metadata", "spec", "status"))
+    name = text(metadata.get("name"))
+    subject = f"Node {name}"
+    labels = {HOSTNAME: name, **strings(metadata.get("labels"))}
+    allocatable, problems = _allocatable(status, subject)
+    accelerator, scale_up, more = read_accelerator(labels, allocatable, subject)
+    taints = tuple(_taint(mapping(item)) for item in sequence(spec.get("taints")))
+    cordoned = spec.get("unschedulable") is True
+    return Node(
+        name=name,
+        labels=labels,
+        allocatable=allocatable,
+        taints=tuple(taint for taint in taints if taint.key != TAINT_UNSCHEDULABLE),
+        ready=_ready(status),
+        unschedulable=cordoned or any(taint.key == TAINT_UNSCHEDULABLE for taint in taints),
+        accelerator=accelerator,
+        scale_up=scale_up or None,
+        path=hierarchies.path(labels),
+        problems=(*problems, *more),
+        quarantined=bool(more),
+    )
+
+
+def _allocatable(status: Mapping[str, Any], subject: str) -> tuple[Resources, tuple[Problem, ...]]:
+    field = "allocatable" if "allocatable" in status else "capacity"
+    amounts, problems = {}, []
+    for name, quantity in mapping(status.get(field)).items():
+        try:
+            amounts[str(name)] = amount(str(name), quantity)
+        except ValueError as error:
+            where = f"status.{field}.{name}"
+            problems.append(
+                Problem(subject=subject, field=where, message=f"{error}; counted as 0")
+            )
+    return Resources(amounts), tuple(problems)
+
+
+def _ready(status: Mapping[str, Any]) -> bool:
+    conditions = sequence(status.get("conditions"))
+    return not conditions or any(
+        mapping(c).get("type") == "Ready" and mapping(c).get("status") == "True" for c in conditions
+    )
+
+
+def _taint(item: Mapping[str, Any]) -> Taint:
+    return Taint(
+        key=text(item.get("key")),
+        value=text(item.get("value")),
+        effect=text(item.get("effect")) or "NoSchedule",
+    )
