@@ -1,0 +1,194 @@
+"""``Flavor`` objects and inline ``flavor-spec`` items, both with the fields of design section 3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from topology.model import Flavor
+from topology.resources import Resources, amount
+from topology.untyped import mapping, text
+
+Object = Mapping[str, Any]
+
+MAX_SPEC_BYTES = 65_536
+"""An inline list is some lines; a larger text is a mistake, and slow to parse as YAML."""
+FIELDS = (
+    "name", "resources", "nodeSelector", "deviceClass", "minMemory", "members", "overlay",
+    "costPerHour", "performance",
+)  # fmt: skip
+
+
+class FlavorError(Exception):
+    """A flavor that cannot be read; the text names the field, what was wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlavorObject:
+    """A ``Flavor`` object: usable, or the reason why it is not."""
+
+    flavor: Flavor | None
+    error: str = ""
+
+
+def read_flavor_object(obj: Object) -> FlavorObject:
+    """Read a ``Flavor`` object of ``muster.dev/v1alpha1``. Never raises."""
+    name = text(mapping(obj.get("metadata")).get("name"))
+    try:
+        return FlavorObject(flavor=read_flavor(name, mapping(obj.get("spec")), "spec"))
+    except FlavorError as error:
+        return FlavorObject(flavor=None, error=f"Flavor {name}: {error}")
+
+
+def read_flavor_spec(document: str) -> tuple[Flavor, ...]:
+    """Read the YAML or JSON list of the annotation ``flavor-spec``. Raises ``FlavorError``."""
+    size = len(document.encode())
+    if size > MAX_SPEC_BYTES:
+        raise FlavorError(f"{size} bytes; at most {MAX_SPEC_BYTES} are read")
+    items = _parse(document)
+    if not isinstance(items, list) or not items:
+        raise FlavorError("expected a list of flavors, each with a name")
+    flavors = []
+    for index, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            raise FlavorError(f"[{index}]: expected a mapping with a name, not {_show(item)}")
+        name = item.get("name")
+        if not isinstance(name, str) or not name:
+            raise FlavorError(f"[{index}].name: {_show(name)} is not a flavor name")
+        if name in (flavor.name for flavor in flavors):
+            raise FlavorError(f"[{index}].name: {name} is in the list already")
+        flavors.append(read_flavor(name, item, f"[{index}]"))
+    return tuple(flavors)
+
+
+def _parse(document: str) -> object:
+    try:
+        return json.loads(document)
+    except (ValueError, RecursionError):
+        pass  # YAML that is no JSON
+    try:
+        for event in yaml.parse(document, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise FlavorError("YAML aliases are not read")
+        return yaml.safe_load(document)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise FlavorError(f"neither JSON nor YAML{where}") from None
+
+
+def read_flavor(name: str, spec: Object, where: str) -> Flavor:
+    """Read one flavor. ``where`` is the path of ``spec`` for error texts. Raises ``FlavorError``."""
+    unknown = sorted(str(key) for key in spec if key not in FIELDS)
+    if unknown:
+        raise FlavorError(f"{where}.{unknown[0]}: unknown field; known: {', '.join(FIELDS)}")
+    return Flavor(
+        name=name,
+        resources=_resources(spec.get("resources"), f"{where}.resources"),
+        node_selector=_selector(spec.get("nodeSelector"), f"{where}.nodeSelector"),
+        device_class=_optional_text(spec.get("deviceClass"), f"{where}.deviceClass"),
+        min_memory_bytes=_memory(spec.get("minMemory"), f"{where}.minMemory"),
+        members=_members(spec.get("members"), f"{where}.members"),
+        overlay=_optional_mapping(spec.get("overlay"), f"{where}.overlay"),
+        cost_per_hour=_cost(spec.get("costPerHour"), f"{where}.costPerHour"),
+        performance=_optional_mapping(spec.get("performance"), f"{where}.performance"),
+    )
+
+
+def _resources(value: Any, where: str) -> Resources | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise FlavorError(f"{where}: {_show(value)} is not a mapping of resource to quantity")
+    amounts = {}
+    for name, quantity in value.items():
+        try:
+            amounts[str(name)] = amount(str(name), quantity)
+        except ValueError as error:
+            raise FlavorError(f"{where}.{name}: {error}") from None
+    return Resources(amounts)
+
+
+def _selector(value: Any, where: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise FlavorError(f"{where}: {_show(value)} is not a mapping of label to value")
+    for label, wanted in value.items():
+        if not isinstance(label, str) or not isinstance(wanted, str):
+            raise FlavorError(f"{where}.{label}: {_show(wanted)} is not text; put it in quotes")
+    return dict(value)
+
+
+def _memory(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        return amount("memory", value)
+    except ValueError as error:
+        raise FlavorError(f"{where}: {error}") from None
+
+
+def _members(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise FlavorError(f"{where}: {_show(value)} is not a number of pods from 1 up")
+    return value
+
+
+def _optional_text(value: Any, where: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise FlavorError(f"{where}: {_show(value)} is not text")
+
+
+def _optional_mapping(value: Any, where: str) -> Mapping[str, object] | None:
+    if value is None or isinstance(value, Mapping):
+        return value
+    raise FlavorError(f"{where}: {_show(value)} is not a mapping")
+
+
+def _cost(value: Any, where: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        amount("cost", value)
+    except ValueError:
+        raise FlavorError(f"{where}: {_show(value)} is not an amount such as 2.5") from None
+    return str(value)
+
+
+def _show(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def select(
+    names: Sequence[str], inline: Sequence[Flavor], objects: Mapping[str, FlavorObject]
+) -> tuple[Flavor, ...]:
+    """The flavors of an ordered list of names: looked up inline first, then among Flavor objects.
+
+    Without names the inline order counts. Raises ``FlavorError`` naming the first that is unknown.
+    """
+    if not names:
+        return tuple(inline)
+    own = {flavor.name: flavor for flavor in inline}
+    flavors = []
+    for name in dict.fromkeys(names):
+        found = objects.get(name)
+        if name in own:
+            flavors.append(own[name])
+        elif found is None:
+            known = sorted({*own, *objects})
+            shown = ", ".join(known[:10]) or "none"
+            raise FlavorError(f"flavor {name!r} does not exist; known: {shown}")
+        elif found.flavor is None:
+            raise FlavorError(found.error)
+        else:
+            flavors.append(found.flavor)
+    return tuple(flavors)
