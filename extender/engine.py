@@ -71,11 +71,6 @@ class Engine:
             self._settle_plain(verb, obj)
         self.wake()
 
-    def replace(self, kind: str, objects: list[Mapping[str, Any]]) -> None:
-        """Take the whole list of a kind after a relist."""
-        self.state.replace(kind, objects)
-        self.wake()
-
     def wake(self) -> None:
         """Something changed: look at reservations and plan again."""
         self._dirty.set()
