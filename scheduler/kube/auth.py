@@ -63,9 +63,7 @@ def load(
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
         source = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         text = " ".join(str(error).split())
-        raise KubeConfigError(
-            f"cannot read Kubernetes credentials ({source}): {text}"
-        ) from error
+        raise KubeConfigError(f"cannot read Kubernetes credentials ({source}): {text}") from error
 
 
 def _connection(settings: Configuration, previous: Connection | None) -> Connection:
@@ -96,9 +94,7 @@ def _tls(settings: Configuration) -> ssl.SSLContext:
     tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
     if settings.cert_file:
         tls.load_cert_chain(settings.cert_file, settings.key_file)
-    if (
-        not settings.verify_ssl
-    ):  # only where the kubeconfig says insecure-skip-tls-verify
+    if not settings.verify_ssl:  # only where the kubeconfig says insecure-skip-tls-verify
         tls.check_hostname = False
         tls.verify_mode = ssl.CERT_NONE
     return tls

@@ -82,9 +82,7 @@ class KubeClient:
         self._connection: Connection = load(*self._source)
         self._loaded = time.monotonic()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS
-            ),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=5.0),
             headers={"Accept": JSON, "User-Agent": "muster"},
         )
@@ -129,9 +127,7 @@ class KubeClient:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 async with self._slots:
-                    return await self._once(
-                        method, path, data, query, content_type, seconds
-                    )
+                    return await self._once(method, path, data, query, content_type, seconds)
             except ApiError as error:
                 wait = await self._wait_before_retry(error, attempt)
                 if not retry or wait is None or attempt == _ATTEMPTS:
@@ -143,9 +139,7 @@ class KubeClient:
         """One object. Raises ``ApiError`` 404 when it does not exist."""
         return _object(await self.request("GET", resource.path(namespace, name)))
 
-    async def find(
-        self, resource: Resource, namespace: str | None, name: str
-    ) -> Object | None:
+    async def find(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         """One object, or None when it does not exist."""
         try:
             return await self.get(resource, namespace, name)
@@ -200,18 +194,12 @@ class KubeClient:
     ) -> Object:
         """PATCH an object: merge patch, or ``STRATEGIC``, ``JSON_PATCH``."""
         path = resource.path(namespace, name, subresource)
-        return _object(
-            await self.request("PATCH", path, body=body, content_type=content_type)
-        )
+        return _object(await self.request("PATCH", path, body=body, content_type=content_type))
 
-    async def apply(
-        self, path: str, body: Mapping[str, Any], field_manager: str
-    ) -> Object:
+    async def apply(self, path: str, body: Mapping[str, Any], field_manager: str) -> Object:
         """Server-side apply of one object at its path; takes fields over from other managers."""
         query = {"fieldManager": field_manager, "force": "true"}
-        answer = await self.request(
-            "PATCH", path, body=body, query=query, content_type=APPLY
-        )
+        answer = await self.request("PATCH", path, body=body, query=query, content_type=APPLY)
         return _object(answer)
 
     async def delete(
@@ -237,9 +225,7 @@ class KubeClient:
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """The body of a watch; ``ApiError`` when it is refused, or silent for ``idle_seconds``."""
         await self._refresh(force=False)
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=5.0, sock_read=idle_seconds
-        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=idle_seconds)
         try:
             async with self._send("GET", path, None, query, JSON, timeout) as answer:
                 if answer.status == 401:
@@ -262,9 +248,7 @@ class KubeClient:
         await self._refresh(force=False)
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, 5.0))
         try:
-            async with self._send(
-                method, path, data, query, content_type, timeout
-            ) as answer:
+            async with self._send(method, path, data, query, content_type, timeout) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _no_answer(error) from error
@@ -275,9 +259,7 @@ class KubeClient:
         try:
             return msgspec.json.decode(content)
         except msgspec.DecodeError as error:
-            raise ApiError(
-                answer.status, "BadAnswer", f"{method} {path}: {error}"
-            ) from error
+            raise ApiError(answer.status, "BadAnswer", f"{method} {path}: {error}") from error
 
     def _send(
         self,
@@ -323,14 +305,10 @@ class KubeClient:
         if not force and asked - self._loaded < _RELOAD_SECONDS:
             return
         async with self._reload_lock:
-            if self._loaded > asked or (
-                not force and asked - self._loaded < _RELOAD_SECONDS
-            ):
+            if self._loaded > asked or (not force and asked - self._loaded < _RELOAD_SECONDS):
                 return
             try:
-                self._connection = await asyncio.to_thread(
-                    load, *self._source, self._connection
-                )
+                self._connection = await asyncio.to_thread(load, *self._source, self._connection)
             except KubeConfigError as error:
                 if force:
                     raise ApiError(401, "Unauthorized", str(error)) from error
@@ -372,8 +350,6 @@ def _error(answer: aiohttp.ClientResponse, content: bytes) -> ApiError:
 
 def _no_answer(error: Exception) -> ApiError:
     """Only a connection that was never made is sure to have had no effect."""
-    sent = not isinstance(
-        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
-    )
+    sent = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     text = str(error) or type(error).__name__
     return ApiError(UNREACHABLE, "Unknown" if sent else "NotSent", text)

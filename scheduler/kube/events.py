@@ -124,9 +124,7 @@ class EventRecorder:
 def _reference(obj: Mapping[str, Any]) -> Object:
     metadata = obj["metadata"]
     found = {"apiVersion": obj["apiVersion"], "kind": obj["kind"]}
-    found |= {
-        key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata
-    }
+    found |= {key: metadata[key] for key in ("namespace", "name", "uid") if key in metadata}
     return found
 
 
@@ -142,9 +140,7 @@ def _pod_reference(pod: PodRef) -> Object:
 
 def _event_name(regarding: Mapping[str, Any], kind: str, reason: str, note: str) -> str:
     words = "\0".join((str(regarding.get("uid", "")), kind, reason, note))
-    return (
-        f"{regarding['name'][:230]}.{hashlib.sha256(words.encode()).hexdigest()[:16]}"
-    )
+    return f"{regarding['name'][:230]}.{hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
 
 def _now() -> str:

@@ -32,9 +32,7 @@ class LeaseTiming:
 
     def __post_init__(self) -> None:
         if not 0 < self.retry < self.renew_deadline < self.duration:
-            raise ValueError(
-                "lease timing: needs 0 < retry < renew_deadline < duration"
-            )
+            raise ValueError("lease timing: needs 0 < retry < renew_deadline < duration")
 
 
 class LeaderElection:
@@ -129,9 +127,7 @@ class LeaderElection:
             except ApiError as error:
                 if error.status not in (404, 409):
                     raise
-                self._lease = (
-                    None  # written by somebody else, or by us unheard: look again
-                )
+                self._lease = None  # written by somebody else, or by us unheard: look again
                 continue
             self._renewed_at = asked_at
             self.holder = self._identity
@@ -151,9 +147,7 @@ class LeaderElection:
     def _free(self) -> bool:
         if self.holder in ("", self._identity):
             return True
-        duration = float(
-            self._spec().get("leaseDurationSeconds") or self._timing.duration
-        )
+        duration = float(self._spec().get("leaseDurationSeconds") or self._timing.duration)
         return time.monotonic() - self._seen_at > duration
 
     def _ours(self) -> Object:
@@ -182,9 +176,7 @@ class LeaderElection:
     async def _write(self, body: Object) -> Object:
         namespace, name = self._place
         if "resourceVersion" in body["metadata"]:
-            return await self._client.replace(
-                LEASES, body, namespace=namespace, name=name
-            )
+            return await self._client.replace(LEASES, body, namespace=namespace, name=name)
         return await self._client.create(LEASES, body, namespace=namespace)
 
     async def _mark(self, leading: bool) -> None:
@@ -192,9 +184,7 @@ class LeaderElection:
         if self._pod is None or self._labelled is leading:
             return
         try:
-            result = await label(
-                self._client, self._pod, {LEADER: "true" if leading else None}
-            )
+            result = await label(self._client, self._pod, {LEADER: "true" if leading else None})
         except ApiError:
             return
         if result.done:
@@ -203,9 +193,7 @@ class LeaderElection:
 
 def own_pod() -> PodRef | None:
     """The pod we run in, from ``POD_NAMESPACE``, ``POD_NAME`` and ``POD_UID``; None outside a cluster."""
-    values = [
-        os.environ.get(key, "") for key in ("POD_NAMESPACE", "POD_NAME", "POD_UID")
-    ]
+    values = [os.environ.get(key, "") for key in ("POD_NAMESPACE", "POD_NAME", "POD_UID")]
     if not all(values):
         return None
     return PodRef(namespace=values[0], name=values[1], uid=values[2])

@@ -38,14 +38,8 @@ def load_manifests(name: str) -> list[dict[str, Any]]:
     for folder in _FOLDERS:
         file = folder / f"{name}.yaml"
         if file.is_file():
-            return [
-                dict(document)
-                for document in yaml.safe_load_all(file.read_text())
-                if document
-            ]
-    raise FileNotFoundError(
-        f"no manifest {name!r} in {' or '.join(map(str, _FOLDERS))}"
-    )
+            return [dict(document) for document in yaml.safe_load_all(file.read_text()) if document]
+    raise FileNotFoundError(f"no manifest {name!r} in {' or '.join(map(str, _FOLDERS))}")
 
 
 def api_path(obj: Mapping[str, Any]) -> str:
@@ -91,9 +85,7 @@ def scheduler_config(
     checked against, by default the host of ``url``. ``extra_resources``: further accelerator
     resources that the guard watches over, only with ``guarded``.
     """
-    template = load_manifests("scheduler/guarded" if guarded else "scheduler/default")[
-        0
-    ]
+    template = load_manifests("scheduler/guarded" if guarded else "scheduler/default")[0]
     tls = {
         "serverName": server_name or urlsplit(url).hostname or "",
         "caData": _base64(ca),

@@ -120,6 +120,8 @@ class Reflector:
         self.source = source
         self.synced = asyncio.Event()
         self.counters = Counters()
+        self.last_error = ""
+        """For the log: why it reconnected or listed again."""
         self._client = client
         self._emit = emit
         self._timing = timing
@@ -139,9 +141,8 @@ class Reflector:
                 else:
                     self._forget_all()
                     await asyncio.sleep(self._timing.poll * random.uniform(0.8, 1.2))
-            except ApiError:
-                self.counters.errors += 1
-                await self._pause()
+            except ApiError as error:
+                await self._failed(error)
 
     async def _discover(self) -> bool:
         """Find the first version of the resource that is served."""
@@ -197,9 +198,7 @@ class Reflector:
         before = self._known.get(key)
         if before == now:
             return
-        if (
-            before is not None and before[0] != now[0]
-        ):  # deleted and created again meanwhile
+        if before is not None and before[0] != now[0]:  # deleted and created again meanwhile
             self._remove(key)
             before = None
         self._known[key] = now
@@ -208,9 +207,7 @@ class Reflector:
     def _remove(self, key: tuple[str, str]) -> None:
         uid, _ = self._known.pop(key)
         namespace = {"namespace": key[0]} if key[0] else {}
-        self._report(
-            Verb.DELETED, {"metadata": {**namespace, "name": key[1], "uid": uid}}
-        )
+        self._report(Verb.DELETED, {"metadata": {**namespace, "name": key[1], "uid": uid}})
 
     def _report(self, verb: Verb, obj: Mapping[str, Any]) -> None:
         self.counters.events += 1
@@ -228,11 +225,10 @@ class Reflector:
                         yield step
             except _NoWatchListError:
                 self._stream_lists = False
-            except ApiError:
+            except ApiError as error:
                 if not listed:
                     raise
-                self.counters.errors += 1
-                await self._pause()
+                await self._failed(error)
         if not self._stream_lists:
             async with aclosing(self._paged_list()) as steps:
                 async for step in steps:
@@ -258,9 +254,7 @@ class Reflector:
                     if not listing:
                         yield event
                     elif event.verb == "BOOKMARK":
-                        if INITIAL_EVENTS_END in event.obj["metadata"].get(
-                            "annotations", {}
-                        ):
+                        if INITIAL_EVENTS_END in event.obj["metadata"].get("annotations", {}):
                             listing = False
                             yield _Step(_END, {})
                     else:
@@ -270,9 +264,7 @@ class Reflector:
                 raise _NoWatchListError from error
             raise
         if listing:
-            raise ApiError(
-                200, "Incomplete", f"{self._path}: the list ended before its end mark"
-            )
+            raise ApiError(200, "Incomplete", f"{self._path}: the list ended before its end mark")
 
     async def _paged_list(self) -> AsyncGenerator[_Step]:
         """A list in pages; begins again when a page's token expires. Raises ``ApiError``."""
@@ -305,9 +297,7 @@ class Reflector:
             self.counters.reconnects += 1
             started = time.monotonic()
             try:
-                async with aclosing(
-                    self._connection({"resourceVersion": self._version})
-                ) as events:
+                async with aclosing(self._connection({"resourceVersion": self._version})) as events:
                     async for event in events:
                         yield event
             except ApiError as error:
@@ -315,8 +305,7 @@ class Reflector:
                     return
                 if error.status == 404:
                     raise
-                self.counters.errors += 1
-                await self._pause()
+                await self._failed(error)
             else:
                 if time.monotonic() - started < _SHORT_LIVED_SECONDS:
                     await self._pause()
@@ -338,9 +327,7 @@ class Reflector:
                 *lines, tail = (tail + chunk).split(b"\n")
                 for line in filter(None, lines):
                     yield self._event(line)
-                await asyncio.sleep(
-                    0
-                )  # buffered chunks come without a pause: let others run
+                await asyncio.sleep(0)  # buffered chunks come without a pause: let others run
 
     def _event(self, line: bytes) -> _Step:
         try:
@@ -356,6 +343,11 @@ class Reflector:
             )
         self._version = event.object["metadata"]["resourceVersion"]
         return _Step(event.type, event.object)
+
+    async def _failed(self, error: ApiError) -> None:
+        self.counters.errors += 1
+        self.last_error = str(error)
+        await self._pause()
 
     async def _pause(self) -> None:
         """Jittered exponential backoff; a watch event that arrives resets it."""

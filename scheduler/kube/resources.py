@@ -34,9 +34,7 @@ class Resource:
         if namespace is not None:
             parts += ["namespaces", quote(namespace, safe="")]
         parts.append(self.plural)
-        parts += [
-            quote(part, safe="") for part in (name, subresource) if part is not None
-        ]
+        parts += [quote(part, safe="") for part in (name, subresource) if part is not None]
         return "/" + "/".join(parts)
 
     @property

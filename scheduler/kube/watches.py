@@ -58,17 +58,13 @@ class Watches:
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         chosen = standard_sources() if sources is None else sources
-        self.reflectors = tuple(
-            Reflector(client, source, emit, timing) for source in chosen
-        )
+        self.reflectors = tuple(Reflector(client, source, emit, timing) for source in chosen)
 
     async def run(self) -> None:
         """Watch everything until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self.reflectors:
-                tasks.create_task(
-                    reflector.run(), name=f"watch {reflector.source.resource.plural}"
-                )
+                tasks.create_task(reflector.run(), name=f"watch {reflector.source.resource.plural}")
 
     async def synced(self) -> None:
         """Return when every source has reported all that existed."""

@@ -84,16 +84,12 @@ class BindResult:
 
 async def nominate(client: KubeClient, pod: PodRef, node: str) -> Result:
     """Set ``status.nominatedNodeName``: kube-scheduler holds the place and asks for this node first."""
-    return await _patch_pod(
-        client, pod, {"status": {"nominatedNodeName": node}}, "status"
-    )
+    return await _patch_pod(client, pod, {"status": {"nominatedNodeName": node}}, "status")
 
 
 async def clear_nomination(client: KubeClient, pod: PodRef) -> Result:
     """Give the nominated place back."""
-    return await _patch_pod(
-        client, pod, {"status": {"nominatedNodeName": None}}, "status"
-    )
+    return await _patch_pod(client, pod, {"status": {"nominatedNodeName": None}}, "status")
 
 
 async def remove_gate(
@@ -110,14 +106,10 @@ async def annotate(
     client: KubeClient, pod: PodRef, annotations: Mapping[str, str | None]
 ) -> Result:
     """Set annotations; None removes one."""
-    return await _patch_pod(
-        client, pod, {"metadata": {"annotations": dict(annotations)}}
-    )
+    return await _patch_pod(client, pod, {"metadata": {"annotations": dict(annotations)}})
 
 
-async def label(
-    client: KubeClient, pod: PodRef, labels: Mapping[str, str | None]
-) -> Result:
+async def label(client: KubeClient, pod: PodRef, labels: Mapping[str, str | None]) -> Result:
     """Set labels; None removes one."""
     return await _patch_pod(client, pod, {"metadata": {"labels": dict(labels)}})
 
@@ -209,9 +201,7 @@ async def evict(client: KubeClient, pod: PodRef) -> Result:
 async def create_gang(client: KubeClient, manifest: Mapping[str, Any]) -> Result:
     """Create a Gang object without its status; ``CONFLICT`` when it exists."""
     try:
-        obj = await client.create(
-            GANGS, manifest, namespace=manifest["metadata"]["namespace"]
-        )
+        obj = await client.create(GANGS, manifest, namespace=manifest["metadata"]["namespace"])
     except ApiError as error:
         return Result(outcome=_outcome(error), message=error.message)
     return Result(outcome=Outcome.DONE, obj=obj)
@@ -234,9 +224,7 @@ async def replace_gang_status(
 
     This is the commit of a plan. ``manifest`` gives identity; its spec is not written.
     """
-    return await _replace_gang(
-        client, manifest, {"status": status}, resource_version, "status"
-    )
+    return await _replace_gang(client, manifest, {"status": status}, resource_version, "status")
 
 
 async def _replace_gang(
@@ -260,9 +248,7 @@ async def _replace_gang(
     return Result(outcome=Outcome.DONE, obj=obj)
 
 
-async def delete_gang(
-    client: KubeClient, namespace: str, name: str, uid: str
-) -> Result:
+async def delete_gang(client: KubeClient, namespace: str, name: str, uid: str) -> Result:
     """Delete a Gang object; ``GONE`` when it, or the one with this uid, does not exist."""
     try:
         await client.delete(GANGS, namespace, name, uid=uid)

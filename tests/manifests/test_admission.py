@@ -63,17 +63,13 @@ def policy_works(manifests_cluster: Cluster) -> Cluster:
     """The API server needs a moment to load a new policy."""
     manifests_cluster.api.wait_for(
         "the admission policy",
-        lambda: admitted(manifests_cluster, pod({keys.GANG: "g"}))["spec"].get(
-            "schedulingGates"
-        ),
+        lambda: admitted(manifests_cluster, pod({keys.GANG: "g"}))["spec"].get("schedulingGates"),
     )
     return manifests_cluster
 
 
 @pytest.mark.parametrize("key", sorted(keys.REQUEST_ANNOTATIONS))
-def test_every_request_annotation_makes_a_pod_ours(
-    policy_works: Cluster, key: str
-) -> None:
+def test_every_request_annotation_makes_a_pod_ours(policy_works: Cluster, key: str) -> None:
     """The policy's list of keys is ``REQUEST_ANNOTATIONS``: gate and membership resources are added."""
     found = admitted(policy_works, pod({key: "x"}))
     assert found["spec"]["schedulingGates"] == [{"name": keys.GATE}]
@@ -99,9 +95,7 @@ def test_other_pods_are_stored_as_without_muster(
     assert admitted(policy_works, OTHERS[name]) == admitted(plain_cluster, OTHERS[name])
 
 
-def test_a_namespace_can_be_left_alone(
-    policy_works: Cluster, plain_cluster: Cluster
-) -> None:
+def test_a_namespace_can_be_left_alone(policy_works: Cluster, plain_cluster: Cluster) -> None:
     """The label ``muster.dev/managed=false`` on a namespace keeps Muster out of it."""
     policy_works.api.create_namespace("unmanaged", {keys.MANAGED: "false"})
     body = pod({keys.GANG: "g"})
@@ -134,9 +128,7 @@ def test_the_policy_does_what_the_webhook_does(
     patched = copy.deepcopy(OURS[name])
     for step in pod_patch(patched):
         assert step["op"] == "add"
-        *parents, last = [
-            part.replace("~1", "/") for part in step["path"].split("/")[1:]
-        ]
+        *parents, last = [part.replace("~1", "/") for part in step["path"].split("/")[1:]]
         target: Any = patched
         for part in parents:
             target = target[int(part) if isinstance(target, list) else part]
@@ -153,9 +145,7 @@ def test_admission_is_idempotent(policy_works: Cluster, name: str) -> None:
 
 
 @pytest.mark.parametrize("gang", ["Upper", "x" * 64, "a..b", "with space", ""])
-def test_a_gang_name_that_is_no_label_is_accepted(
-    policy_works: Cluster, gang: str
-) -> None:
+def test_a_gang_name_that_is_no_label_is_accepted(policy_works: Cluster, gang: str) -> None:
     """The pod is gated like every other; a label that would be refused is left out."""
     found = admitted(policy_works, pod({keys.GANG: gang}))
     assert found["spec"]["schedulingGates"] == [{"name": keys.GATE}]

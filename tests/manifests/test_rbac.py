@@ -1,0 +1,224 @@
+"""Least privilege: everything the service calls is allowed, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from extender.certs import SecretStore, Serving
+from scheduler import keys
+from scheduler.gang_object import gang_manifest
+from scheduler.kube import writes
+from scheduler.kube.client import ApiError, KubeClient
+from scheduler.kube.events import EventRecorder
+from scheduler.kube.lease import LeaderElection, LeaseTiming
+from scheduler.kube.manifests import control_plane_manifests, load_manifests
+from scheduler.kube.reflector import Reflector
+from scheduler.kube.watches import standard_sources
+from scheduler.kube.writes import PodRef
+from simulations.controlplane import ApiError as RefusedError
+from simulations.controlplane import Cluster
+from tests.manifests.test_writes import create_pod, small_gang
+from topology.keys import KUEUE_GROUP
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACE = "muster-system"
+VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+Right = tuple[str, str, str, str]
+"""Namespace ("" for all), API group, resource with subresource, verb."""
+
+
+class Recording(KubeClient):
+    """Notes which right each call needs."""
+
+    used: set[Right]
+
+    def _send(self, method: str, path: str, *rest: Any) -> Any:
+        query: Mapping[str, str] = rest[1] or {}
+        parts = path.strip("/").split("/")
+        group = "" if parts[0] == "api" else parts[1]
+        parts = parts[2:] if parts[0] == "api" else parts[3:]
+        space = ""
+        if len(parts) > 2 and parts[0] == "namespaces":
+            space, parts = parts[1], parts[2:]
+        if parts:  # else discovery, which everybody may
+            resource = parts[0] + (f"/{parts[2]}" if len(parts) > 2 else "")
+            verb = VERBS.get(method) or ("get" if len(parts) > 1 else "list")
+            self.used.add((space, group, resource, "watch" if "watch" in query else verb))
+        return super()._send(method, path, *rest)
+
+
+def granted() -> Iterator[Right]:
+    """Every right that the manifests give."""
+    for obj in load_manifests("rbac"):
+        for rule in obj.get("rules", ()):
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    for verb in rule["verbs"]:
+                        space = obj["metadata"].get("namespace", "")
+                        yield space, group, resource, verb
+
+
+async def watch_everything(client: KubeClient) -> None:
+    """Each source both ways: as a streamed list, and as pages followed by a watch."""
+    for stream_lists in (True, False):
+        for source in standard_sources():
+            reflector = Reflector(client, source, lambda *_: None, stream_lists=stream_lists)
+            task = asyncio.create_task(reflector.run())
+            async with asyncio.timeout(10):
+                await reflector.synced.wait()
+            await asyncio.sleep(0.1)  # after pages comes the watch
+            assert "Forbidden" not in reflector.last_error
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def write_everything(client: KubeClient, cluster: Cluster, space: str) -> None:
+    """The life of a gang, its events, the planner's Lease and the certificate."""
+    pod = create_pod(cluster, space, "p", keys.GATE)
+    gang, _ = small_gang(space)
+    created = await writes.create_gang(client, gang_manifest(gang))
+    assert created.obj is not None
+    version = created.obj["metadata"]["resourceVersion"]
+    respec = {**gang_manifest(gang), "spec": {"members": 2}}
+    changed = await writes.replace_gang(client, respec, version)
+    assert changed.obj is not None
+    version = changed.obj["metadata"]["resourceVersion"]
+    results = [await writes.replace_gang_status(client, respec, {"phase": "Planned"}, version)]
+    results += [
+        await writes.nominate(client, pod, "m1"),
+        await writes.touch(client, pod, "1"),
+        await writes.remove_gate(client, pod),
+        await writes.delete_gang(client, space, "g", created.obj["metadata"]["uid"]),
+    ]
+    assert [result.message for result in results if not result.done] == []
+    assert (await writes.bind(client, pod, "m1")).bound
+    assert (await writes.bind(client, pod, "m1")).bound
+    assert (await writes.evict(client, pod)).done
+    await record_events(client, pod)
+    await lead(client, create_pod(cluster, space, "replica", keys.GATE))
+    serving = Serving(SecretStore(client, NAMESPACE, "muster-tls"), ("muster",))
+    now = datetime.datetime.now(datetime.UTC)
+    assert await serving.refresh(now)
+    assert await serving.refresh(now + datetime.timedelta(days=61))
+
+
+async def record_events(client: KubeClient, pod: PodRef) -> None:
+    """An event, and its repeat after a restart."""
+    for _ in range(2):
+        recorder = EventRecorder(client, "test")
+        await recorder.record(pod, {}, "Normal", "Planned", "text")
+        assert recorder.failures == 0
+
+
+async def lead(client: KubeClient, replica: PodRef) -> None:
+    """Win the election, carry the label, give the Lease back."""
+    led = asyncio.Event()
+    election = LeaderElection(
+        client,
+        namespace=NAMESPACE,
+        name=keys.LEASE,
+        identity="test",
+        started=led.set,
+        stopped=lambda: None,
+        timing=LeaseTiming(duration=3, renew_deadline=2, retry=0.1),
+        pod=replica,
+    )
+    task = asyncio.create_task(election.run())
+    async with asyncio.timeout(10):
+        await led.wait()
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.wait([task])
+    await election.release()
+
+
+@pytest.fixture
+def with_kueue(manifests_cluster: Cluster) -> None:
+    """A cluster that serves Kueue's Topology."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    manifests_cluster.api.create(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        {
+            "metadata": {"name": f"topologies.{KUEUE_GROUP}"},
+            "spec": {
+                "group": KUEUE_GROUP,
+                "scope": "Cluster",
+                "names": {"kind": "Topology", "plural": "topologies"},
+                "versions": [
+                    {
+                        "name": "v1beta1",
+                        "served": True,
+                        "storage": True,
+                        "schema": {"openAPIV3Schema": schema},
+                    }
+                ],
+            },
+        },
+    )
+
+    def served() -> bool:
+        try:
+            return bool(manifests_cluster.api.get(f"/apis/{KUEUE_GROUP}/v1beta1/topologies"))
+        except RefusedError:
+            return False  # not yet, or its storage is being set up
+
+    manifests_cluster.api.wait_for("Topology", served)
+
+
+@pytest.mark.usefixtures("with_kueue")
+def test_the_roles_are_what_the_service_calls(manifests_cluster: Cluster, space: str) -> None:
+    """With the service's identity every call succeeds, and every granted right was used."""
+    used: set[Right] = set()
+
+    async def main() -> None:
+        async with Recording(manifests_cluster.service_kubeconfig) as client:
+            client.used = used
+            await watch_everything(client)
+            await write_everything(client, manifests_cluster, space)
+
+    asyncio.run(main())
+    local = {NAMESPACE, "kube-system"}
+    needed = {(name if name in local else "", *rest) for name, *rest in used}
+    assert needed == set(granted())
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/secrets"),
+        ("GET", "/api/v1/namespaces/kube-system/secrets/any"),
+        ("DELETE", "/api/v1/namespaces/default/pods/any"),
+        ("PATCH", "/api/v1/nodes/m1"),
+        ("PATCH", "/api/v1/nodes/m1/status"),
+        ("POST", "/api/v1/namespaces/default/pods"),
+        ("GET", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"),
+    ],
+)
+def test_nothing_else_is_allowed(manifests_cluster: Cluster, method: str, path: str) -> None:
+    """In particular no Secrets of others, no writes to Nodes, no foreign Leases, no deletion of pods."""
+
+    async def main() -> None:
+        async with KubeClient(manifests_cluster.service_kubeconfig) as client:
+            await client.request(method, path, body=None if method == "GET" else {})
+
+    with pytest.raises(ApiError) as caught:
+        asyncio.run(main())
+    assert caught.value.status == 403
+
+
+def test_the_local_cluster_gets_what_a_real_one_gets() -> None:
+    """The extra subject is added to every binding; nothing else differs from the files."""
+    subject = {"kind": "Group", "name": "g", "apiGroup": "rbac.authorization.k8s.io"}
+    bindings = [o for o in control_plane_manifests(subject) if "subjects" in o]
+    assert len(bindings) == 3
+    for obj in bindings:
+        assert obj["subjects"].pop() == subject
+        assert obj in load_manifests("rbac")
