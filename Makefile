@@ -55,11 +55,11 @@ bench: $(STAMP) ## every speed target with PASS or FAIL
 cluster-up: $(STAMP) ## a local control plane with simulated nodes
 	@.venv/bin/muster cluster up --nodes demo
 
-cluster-down: $(STAMP) ## stop it and remove its data
-	@.venv/bin/muster cluster down --delete
+cluster-down: $(STAMP) ## stop it; its data stays
+	@.venv/bin/muster cluster down
 
 proto: $(STAMP) ## generate the gRPC code again
-	@$(RUN) tests.architecture.generate_proto
+	@$(RUN) grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. extender/muster_v1/*.proto
 
 lock: ## newest versions that pyproject.toml allows
 	@test -x .venv/bin/uv || { $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --quiet uv; }

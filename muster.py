@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -75,13 +76,13 @@ def _parser(chosen: str | None) -> Parser:
 
 
 def _stdout_works() -> bool:
-    """Whether the reader of our output is still there; if not, Python's last flush stays quiet."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+    """Whether somebody still reads our output; if not, Python's last flush at exit stays quiet."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)  # errors and hang-ups are reported in any case
+    if not output.poll(0):
+        return True
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return False
 
 
 class _Version(argparse.Action):
