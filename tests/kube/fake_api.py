@@ -1,4 +1,4 @@
-"""A scripted API server for what a real one does too rarely to wait for: each request gets the next answer."""
+"""A scripted API server, for what a real one does too rarely: each request gets the next answer."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def stream(*chunks: bytes | str) -> Answer:
     return answer
 
 
-def reply(
-    body: object, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Answer:
+def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """One JSON answer."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -81,9 +79,7 @@ def reply(
     return answer
 
 
-def refuse(
-    status: int, reason: str, headers: Mapping[str, str] | None = None
-) -> Answer:
+def refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer as the API server refuses."""
     body = {
         "kind": "Status",

@@ -59,9 +59,7 @@ def create(folder: Path, api: FakeApi, *, retry: bool = True) -> object:
 
 def test_429_is_repeated_after_the_time_that_was_asked_for(tmp_path: Path) -> None:
     """The server did nothing with the first call, so even a POST is repeated."""
-    api = FakeApi(
-        refuse(429, "TooManyRequests", {"Retry-After": "0"}), reply(BODY, 201)
-    )
+    api = FakeApi(refuse(429, "TooManyRequests", {"Retry-After": "0"}), reply(BODY, 201))
     assert create(tmp_path, api) == BODY
     assert len(api.requests) == 2
 
@@ -76,9 +74,7 @@ def test_429_is_handed_back_when_it_is_the_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [close, stream(HANG)], ids=["closed", "silent"])
-def test_a_call_without_an_answer_is_not_repeated(
-    tmp_path: Path, answer: Answer
-) -> None:
+def test_a_call_without_an_answer_is_not_repeated(tmp_path: Path, answer: Answer) -> None:
     """It may have had an effect; the caller knows whether it is idempotent."""
     api = FakeApi(answer)
     with pytest.raises(ApiError) as caught:
@@ -135,9 +131,7 @@ def test_not_more_calls_at_once_than_allowed(tmp_path: Path) -> None:
     assert api.most_running == 3
 
 
-def test_a_rotated_token_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rotated_token_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens of service accounts change every hour; the file is read again every minute."""
     token = tmp_path / "token"
     token.write_text("one")

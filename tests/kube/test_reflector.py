@@ -46,9 +46,7 @@ def observe(
         def emit(kind: str, verb: Verb, obj: Mapping[str, Any]) -> None:
             assert kind == source.resource.kind
             metadata = obj.get("metadata")
-            seen.append(
-                (verb, metadata["name"], metadata["uid"]) if metadata else (verb,)
-            )
+            seen.append((verb, metadata["name"], metadata["uid"]) if metadata else (verb,))
             if len(seen) >= count:
                 enough.set()
 
@@ -104,11 +102,7 @@ def test_a_streamed_list_is_followed_by_changes_on_the_same_connection(
 
 def test_a_line_may_come_in_any_number_of_pieces(tmp_path: Path) -> None:
     """The network cuts anywhere: inside a line, and several lines in one piece."""
-    whole = (
-        event("ADDED", pod("a", 1))
-        + event("ADDED", pod("b", 2))
-        + bookmark(3, end=True)
-    )
+    whole = event("ADDED", pod("a", 1)) + event("ADDED", pod("b", 2)) + bookmark(3, end=True)
     api = FakeApi(stream(whole[:7], whole[7:90], whole[90:91], whole[91:], HANG))
     seen, _ = observe(tmp_path, api, 3)
     assert [step[0] for step in seen] == ["ADDED", "ADDED", "SYNCED"]
@@ -136,9 +130,7 @@ def test_after_410_the_new_list_is_compared_with_what_is_known(tmp_path: Path) -
         pod("new", 22),
     ]
     api = FakeApi(
-        stream(
-            *(event("ADDED", obj) for obj in first), bookmark(9, end=True), expired()
-        ),
+        stream(*(event("ADDED", obj) for obj in first), bookmark(9, end=True), expired()),
         refuse(410, "Expired"),
         stream(*(event("ADDED", obj) for obj in second), bookmark(30, end=True), HANG),
     )
