@@ -56,7 +56,7 @@ class Engine:
         self.latest = latest
         """The newest assignment of each gang, for reports: placed, waiting or reserved."""
         self.last_cycle_seconds = 0.0
-        self._solve = solve
+        self.solve = solve
         self._excluded: dict[str, dict[str, float]] = {}
         self._dirty = asyncio.Event()
         self._planned_generation = -1
@@ -180,7 +180,7 @@ class Engine:
             return
         with self.metrics.stage("solve"):
             decision = await asyncio.to_thread(
-                decide, snapshot, self.config.policy, self._solve
+                decide, snapshot, self.config.policy, self.solve
             )
         self._planned_generation = snapshot.generation
         if decision.violations:

@@ -29,6 +29,7 @@ from extender.rest import build_app
 from extender.rpc import start_rpc
 from extender.service import Service
 from extender.solver_process import SolverProcess
+from extender.views import Views
 from scheduler.keys import LEASE
 from scheduler.kube.auth import KubeConfigError
 from scheduler.kube.client import ApiError, KubeClient
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         print(yaml.safe_dump(dump(config), sort_keys=False), end="")
         return 0
     logs.configure(config.log_level, json=config.log_json)
-    with SolverProcess(config.policy) as solver:
+    with SolverProcess() as solver:
         return asyncio.run(_serve(config, solver))
 
 
@@ -207,8 +208,13 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
 async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> Any:
     if not config.grpc_listen:
         return None
+    client_ca = Path(config.client_ca).read_bytes() if config.client_ca else b""
     return await start_rpc(
-        service.views, config.grpc_listen, tls, reflection=config.grpc_reflection
+        Views(service),
+        config.grpc_listen,
+        tls,
+        reflection=config.grpc_reflection,
+        client_ca=client_ca,
     )
 
 

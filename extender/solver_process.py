@@ -1,5 +1,71 @@
-"""CP-SAT in a process of its own: building a model holds the interpreter lock for long.
+"""CP-SAT in a process of its own: building a model holds the interpreter lock, which HTTP verbs need.
 
-The process is spawned (never forked) before gRPC starts. Snapshots that the core solves without CP-SAT
-never leave the service's own process.
+The process is spawned (never forked) before gRPC starts. Only the integer problem travels. A decision
+about a single gang is counted in some milliseconds and stays here.
 """
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from scheduler.model import Plan
+from scheduler.policy import Policy
+from scheduler.snapshot import Snapshot
+from scheduler.solve import plan_of
+from scheduler.solve.build import build
+from scheduler.solve.decide import decide
+
+log = structlog.get_logger("muster.solver")
+
+
+class SolverProcess:
+    """``solve`` with the hard part elsewhere. Call it from a thread: it waits for the answer."""
+
+    def __init__(self) -> None:
+        self._pool = self._started()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def solve(self, snapshot: Snapshot, policy: Policy) -> Plan:
+        """Decide about every gang of the snapshot, as ``scheduler.solve.solve`` does."""
+        problem = build(snapshot)
+        if len(problem.gangs) <= 1:
+            return plan_of(snapshot, problem, decide(problem, policy))
+        try:
+            decision = self._pool.submit(decide, problem, policy).result()
+        except BrokenProcessPool:
+            # It was killed, perhaps for memory: a new one answers the next cycle.
+            log.warning("the solver process ended; solving here")
+            self._pool = self._started()
+            decision = decide(problem, policy)
+        return plan_of(snapshot, problem, decision)
+
+    def _started(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_warm)
+        pool.submit(int)  # spawn it now, before any thread of gRPC exists
+        return pool
+
+
+def _warm() -> None:
+    """Import the solver, and leave signals to the parent: Ctrl-C reaches the whole process group."""
+    import signal
+
+    from scheduler.solve import cpsat  # noqa: F401 - imported for its cost only
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

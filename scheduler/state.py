@@ -7,6 +7,7 @@ topology objects change.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -206,6 +207,16 @@ class ClusterState:
             self.gang_objects.pop(key, None)
         else:
             self.gang_objects[key] = obj
+
+    def fork(self) -> ClusterState:
+        """A copy that can be changed without changing this one; the values in it are shared."""
+        copied = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (dict, set)):
+                setattr(copied, name, copy.copy(value))
+        copied._on_node = {node: dict(pods) for node, pods in self._on_node.items()}
+        copied._members = {gang: dict(pods) for gang, pods in self._members.items()}
+        return copied
 
     # -- views -----------------------------------------------------------------------------------
 

@@ -21,12 +21,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scheduler.kube.manifests import load_manifests, scheduler_config
+from scheduler.kube.manifests import api_path, control_plane_manifests, scheduler_config
 from simulations.controlplane import Cluster
 from simulations.controlplane.pki import SERVICE_GROUP
 from simulations.controlplane.processes import Process, free_ports
 
-NAMESPACE = "muster-system"
 _READY_SECONDS = 30.0
 
 FAST_LEADER_ELECTION = {
@@ -93,10 +92,9 @@ class LocalMuster:
 
     def install(self, *, guarded: bool = False) -> None:
         """Apply the manifests, bind the least-privilege roles and configure kube-scheduler."""
-        api = self.cluster.api
-        for manifest in load_manifests("local"):
-            api.apply_manifest(manifest)
-        api.bind_roles(SERVICE_GROUP, NAMESPACE)
+        group = {"kind": "Group", "name": SERVICE_GROUP, "apiGroup": "rbac.authorization.k8s.io"}
+        for manifest in control_plane_manifests(group):
+            self.cluster.api.apply(api_path(manifest), manifest)
         self.configure_scheduler(guarded=guarded)
 
     def configure_scheduler(self, *, guarded: bool = False) -> None:

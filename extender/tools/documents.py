@@ -90,7 +90,17 @@ def _collector_paused() -> Iterator[None]:
 def read_documents(path: str) -> Iterator[Document]:
     """The documents of one file that are not empty. Raises ``InputError``."""
     source = "standard input" if path == STANDARD_INPUT else path
-    text = _text(path, source)
+    yield from _documents(_text(path, source), source)
+
+
+def objects_in(data: bytes, source: str) -> list[dict[str, Any]]:
+    """All objects of YAML or JSON that came from ``source``. Raises ``InputError``."""
+    with _collector_paused():
+        documents = list(_documents(_decoded(data, source), source))
+    return [obj for document in documents for obj in document.objects()]
+
+
+def _documents(text: str, source: str) -> Iterator[Document]:
     values = _json_values(text) if text.lstrip()[:1] == "{" else None
     if values is None:
         values = _yaml_values(text, source)
@@ -109,6 +119,10 @@ def _text(path: str, source: str) -> str:
         data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror or error}") from None
+    return _decoded(data, source)
+
+
+def _decoded(data: bytes, source: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -94,18 +94,21 @@ def load(paths: Sequence[str]) -> Inputs:
     return understand(read_objects(paths))
 
 
-def understand(objects: Sequence[Object]) -> Inputs:
-    """The snapshot of ``objects``, or the one that a ``Snapshot`` document among them holds."""
+def understand(objects: Sequence[Object], base: ClusterState | None = None) -> Inputs:
+    """The snapshot of ``objects``, or the one that a ``Snapshot`` document among them holds.
+
+    ``base`` is a state that the objects are added to; it is changed.
+    """
     snapshots = [obj for obj in objects if owners.kind_of(obj) == (keys.GROUP, "Snapshot")]
     if snapshots:
         if len(objects) > 1:
             raise InputError("a Snapshot is planned by itself: give no other objects with it")
         try:
             snapshot, policy = snapshot_json.load(snapshots[0])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"the Snapshot cannot be read: {error!r}") from None
+        except snapshot_json.SnapshotError as error:
+            raise InputError(f"the Snapshot cannot be read: {error}") from None
         return Inputs(snapshot=snapshot, policy=policy)
-    state, problems = state_of(objects)
+    state, problems = state_of(objects, base)
     ignored = Counter(str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN)
     return Inputs(
         snapshot=state.snapshot(kept_reservations(state)),
@@ -124,10 +127,12 @@ def _flavors(objects: Sequence[Object]) -> Iterator[Flavor]:
                 yield flavor
 
 
-def state_of(objects: Sequence[Object]) -> tuple[ClusterState, tuple[Problem, ...]]:
+def state_of(
+    objects: Sequence[Object], base: ClusterState | None = None
+) -> tuple[ClusterState, tuple[Problem, ...]]:
     """A ``ClusterState`` of ``objects`` and of the pods that their owners are going to make."""
     expansion = owners.expand(objects)
-    state = ClusterState()
+    state = base or ClusterState()
     for obj in objects:
         kind = READ_KINDS.get(owners.kind_of(obj))
         if kind is not None and kind != "Pod":

@@ -12,15 +12,20 @@ from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
 from scheduler.solve.answer import assignments
 from scheduler.solve.build import build
-from scheduler.solve.decide import decide
+from scheduler.solve.decide import Decision, decide
+from scheduler.solve.problem import Problem
 
-__all__ = ["solve"]
+__all__ = ["plan_of", "solve"]
 
 
 def solve(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:
     """Decide about every gang of the snapshot. Same input, same plan."""
     problem = build(snapshot)
-    decision = decide(problem, policy)
+    return plan_of(snapshot, problem, decide(problem, policy))
+
+
+def plan_of(snapshot: Snapshot, problem: Problem, decision: Decision) -> Plan:
+    """The plan that a decision about the snapshot's problem makes."""
     return Plan(
         assignments=assignments(snapshot, problem, decision),
         status=SolverStatus(decision.status),
