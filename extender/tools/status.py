@@ -13,6 +13,7 @@ from extender.tools import table
 from extender.tools.documents import InputError, reports_bad_input
 from extender.tools.inputs import Inputs, add_cluster, add_files, load_or_ask
 from extender.tools.topology import free_cards
+from scheduler.gang_object import object_name
 from scheduler.snapshot import NodeState, Snapshot
 from topology.model import Flavor, Node
 
@@ -81,7 +82,7 @@ def _depth(snapshot: Snapshot, level: str | None) -> int:
 def _gangs(inputs: Inputs, now: datetime) -> Rows:
     rows = []
     for gang in inputs.snapshot.gangs:
-        obj = inputs.gang_objects.get(gang.key, {})
+        obj = inputs.gang_objects.get(f"{gang.namespace}/{object_name(gang.name)}", {})
         status: Mapping[str, Any] = obj.get("status") or {}
         running = sum(len(podset.running) for podset in gang.podsets)
         rows.append(
@@ -91,7 +92,7 @@ def _gangs(inputs: Inputs, now: datetime) -> Rows:
                 str(status.get("phase") or "-"),
                 str(status.get("flavor") or "-"),
                 str(status.get("domain") or "-"),
-                str(status.get("reason") or "-"),
+                str(status.get("reason") or (gang.blocked.code.value if gang.blocked else "-")),
                 _age((obj.get("metadata") or {}).get("creationTimestamp"), now),
             )
         )
