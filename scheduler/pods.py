@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.keys import GATE, ROLLBACK, SYNTHETIC_RESOURCES
+from scheduler.keys import GATE, GROUP, ROLLBACK
 from scheduler.model import Constraints
-from scheduler.pod_constraints import read_constraints
+from scheduler.pod_constraints import NamespaceSelectors, read_constraints
+from scheduler.pod_requests import is_extended, read_request
 from topology.model import Problem
-from topology.resources import CPU, MEMORY, PODS, Resources, amount
+from topology.resources import Resources
 from topology.untyped import mapping, seconds, sequence, strings, text
 
 Object = Mapping[str, Any]
 
-NATIVE = frozenset({CPU, MEMORY, PODS, "ephemeral-storage"})
 FINISHED = frozenset({"Succeeded", "Failed"})
+
+MAX_ANNOTATION = 32_768
+"""Characters of one request annotation; the API server allows 256 KiB for all annotations of an object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +41,10 @@ class Pod:
     namespace: str
     name: str
     uid: str
+    """``namespace/name`` for a manifest without uid."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    """Only those of Muster's own prefix."""
+    """Only those of Muster's own prefix, those that are too long cut off (and a Problem)."""
     owner: Owner | None = None
     node: str | None = None
     finished: bool = False
@@ -53,6 +57,8 @@ class Pod:
     """Message of kube-scheduler's last failed attempt."""
     request: Resources = Resources()
     constraints: Constraints = Constraints()
+    namespace_selectors: NamespaceSelectors = ()
+    """What ``constraints`` still lack to be whole: see ``pod_constraints.resolved``."""
     priority: int = 0
     created_seconds: int = 0
     scheduler_name: str = "default-scheduler"
@@ -75,31 +81,23 @@ class Pod:
         return tuple(r for r in self.request if is_extended(r) and self.request[r] > 0)
 
 
-def is_extended(resource: str) -> bool:
-    """Whether the resource is an extended one: a domain of its own, not native, no huge pages."""
-    return "/" in resource and not resource.startswith("kubernetes.io/")
-
-
 def read_pod(obj: Object, priorities: Mapping[str, int] | None = None) -> Pod:
     """Read a pod. ``priorities`` gives values of PriorityClasses for pods whose priority is not resolved."""
     metadata, spec, status = (mapping(obj.get(key)) for key in ("metadata", "spec", "status"))
     namespace = text(metadata.get("namespace")) or "default"
     name = text(metadata.get("name"))
-    subject = f"Pod {namespace}/{name}"
-    request, problems = read_request(spec, subject)
-    constraints, more = read_constraints(spec, namespace, subject)
+    labels = strings(metadata.get("labels"))
+    request, wrong = read_request(spec, status)
+    constraints, selectors, more = read_constraints(spec, namespace, labels)
+    annotations, too_long = _annotations(metadata)
     scheduled, refusal = _scheduled(status)
     return Pod(
         namespace=namespace,
         name=name,
         # A manifest has no uid yet; its name is unique in what it was read with.
         uid=text(metadata.get("uid")) or f"{namespace}/{name}",
-        labels=strings(metadata.get("labels")),
-        annotations={
-            key: value
-            for key, value in strings(metadata.get("annotations")).items()
-            if key.startswith(_OWN)
-        },
+        labels=labels,
+        annotations=annotations,
         owner=_owner(metadata),
         node=text(spec.get("nodeName")) or None,
         finished=status.get("phase") in FINISHED,
@@ -112,73 +110,33 @@ def read_pod(obj: Object, priorities: Mapping[str, int] | None = None) -> Pod:
         refusal=refusal,
         request=request,
         constraints=constraints,
+        namespace_selectors=selectors,
         priority=_priority(spec, priorities or {}),
         created_seconds=seconds(metadata.get("creationTimestamp")),
         scheduler_name=text(spec.get("schedulerName")) or "default-scheduler",
-        problems=(*problems, *more),
+        problems=tuple(
+            Problem(subject=f"Pod {namespace}/{name}", field=where, message=message)
+            for where, message in (*wrong, *more, *too_long)
+        ),
     )
 
 
-_OWN = GATE.partition("/")[0] + "/"
+_OWN = f"{GROUP}/"
 
 
-def read_request(spec: Object, subject: str) -> tuple[Resources, tuple[Problem, ...]]:
-    """The pod's request as kube-scheduler counts it.
-
-    The larger of: all containers with the restartable init containers; each plain init container with
-    the restartable ones before it. Pod-level resources replace what they name; overhead is added.
-    Source: k8s.io/component-helpers/resource PodRequests.
-    """
-    problems: list[Problem] = []
-    total = Resources.sum(
-        _container(c, f"spec.containers[{i}]", subject, problems)
-        for i, c in enumerate(sequence(spec.get("containers")))
-    )
-    sidecars, peak = Resources(), Resources()
-    for index, item in enumerate(sequence(spec.get("initContainers"))):
-        one = _container(item, f"spec.initContainers[{index}]", subject, problems)
-        if mapping(item).get("restartPolicy") == "Always":
-            sidecars += one
-            peak = _maximum(peak, sidecars)
-        else:
-            peak = _maximum(peak, sidecars + one)
-    total = _maximum(total + sidecars, peak)
-    level = _container({"resources": spec.get("resources")}, "spec", subject, problems)
-    total = Resources({**total.amounts, **level.amounts})
-    overhead = _quantities(spec.get("overhead"), "spec.overhead", subject, problems)
-    amounts = {
-        name: value
-        for name, value in (total + overhead).amounts.items()
-        if name not in SYNTHETIC_RESOURCES
-    }
-    return Resources({**amounts, PODS: 1}), tuple(problems)
-
-
-def _container(item: Any, where: str, subject: str, problems: list[Problem]) -> Resources:
-    resources = mapping(mapping(item).get("resources"))
-    limits = _quantities(resources.get("limits"), f"{where}.resources.limits", subject, problems)
-    requests = _quantities(
-        resources.get("requests"), f"{where}.resources.requests", subject, problems
-    )
-    # The API server defaults a request that is absent to the limit.
-    return Resources({**limits.amounts, **requests.amounts})
-
-
-def _quantities(value: Any, where: str, subject: str, problems: list[Problem]) -> Resources:
-    amounts = {}
-    for name, quantity in mapping(value).items():
-        try:
-            amounts[str(name)] = amount(str(name), quantity)
-        except ValueError as error:
-            problems.append(
-                Problem(subject=subject, field=f"{where}.{name}", message=f"{error}; counted as 0")
-            )
-    return Resources(amounts)
-
-
-def _maximum(left: Resources, right: Resources) -> Resources:
-    names = {*left.amounts, *right.amounts}
-    return Resources({name: max(left[name], right[name]) for name in sorted(names)})
+def _annotations(metadata: Object) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Our annotations and (key, message) of those that cannot be used."""
+    found, wrong = {}, []
+    for key, value in mapping(metadata.get("annotations")).items():
+        if not str(key).startswith(_OWN):
+            continue
+        shown = value if isinstance(value, str) else str(value)
+        if shown is not value:
+            wrong.append((key, f"{shown[:40]} is not text; put it in quotes"))
+        elif len(shown) > MAX_ANNOTATION:
+            wrong.append((key, f"{len(shown)} characters; at most {MAX_ANNOTATION} are read"))
+        found[key] = shown[:MAX_ANNOTATION]
+    return found, wrong
 
 
 def _owner(metadata: Object) -> Owner | None:
@@ -204,8 +162,17 @@ def _scheduled(status: Object) -> tuple[bool | None, str]:
     return None, ""
 
 
+_SYSTEM_PRIORITIES = {
+    "system-cluster-critical": 2_000_000_000,
+    "system-node-critical": 2_000_001_000,
+}
+"""Classes that exist in every cluster - k8s.io/kubernetes pkg/apis/scheduling."""
+
+
 def _priority(spec: Object, priorities: Mapping[str, int]) -> int:
+    """The resolved priority; else that of the class; else that of the default class (under ``""``)."""
     priority = spec.get("priority")
     if isinstance(priority, int) and not isinstance(priority, bool):
         return priority
-    return priorities.get(text(spec.get("priorityClassName")), priorities.get("", 0))
+    name = text(spec.get("priorityClassName"))
+    return {**_SYSTEM_PRIORITIES, **priorities}.get(name, priorities.get("", 0))

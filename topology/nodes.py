@@ -50,9 +50,7 @@ def _allocatable(status: Mapping[str, Any], subject: str) -> tuple[Resources, tu
             amounts[str(name)] = amount(str(name), quantity)
         except ValueError as error:
             where = f"status.{field}.{name}"
-            problems.append(
-                Problem(subject=subject, field=where, message=f"{error}; counted as 0")
-            )
+            problems.append(Problem(subject=subject, field=where, message=f"{error}; counted as 0"))
     return Resources(amounts), tuple(problems)
 
 

@@ -117,7 +117,11 @@ class Resources:
     def shortfall(self, request: Resources) -> Resources:
         """What is missing here to serve ``request``; empty when it fits."""
         return Resources(
-            {name: need - self[name] for name, need in request.amounts.items() if need > 0 and need > self[name]}
+            {
+                name: need - self[name]
+                for name, need in request.amounts.items()
+                if need > 0 and need > self[name]
+            }
         )
 
     def fits(self, request: Resources) -> bool:

@@ -42,7 +42,9 @@ class Domain:
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
     """Sort key that puts ``n2`` before ``n10``."""
     parts = (part for part in re.split(r"(\d+)", text) if part)
-    return tuple((0, int(part)) if part.isascii() and part.isdigit() else (1, part) for part in parts)
+    return tuple(
+        (0, int(part)) if part.isascii() and part.isdigit() else (1, part) for part in parts
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 def seconds(value: Any) -> int:
     """Seconds since the epoch of an RFC 3339 time; 0 when there is none (YAML may give a datetime)."""
     try:
         when = value if isinstance(value, datetime) else datetime.fromisoformat(text(value))
-        return int(when.timestamp())
+        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError, OSError):
         return 0
 
@@ -32,9 +36,27 @@ def text(value: Any) -> str:
 
 
 def strings(value: Any) -> dict[str, str]:
-    """The entries of a JSON object whose values are text."""
-    return {
-        key: item
-        for key, item in mapping(value).items()
-        if isinstance(key, str) and isinstance(item, str)
-    }
+    """The entries of a JSON object whose keys and values are text."""
+    entries: Mapping[Any, Any] = mapping(value)
+    return {k: v for k, v in entries.items() if isinstance(k, str) and isinstance(v, str)}
+
+
+def remembered(read: Callable[[Any], _T], value: Any) -> _T:
+    """``read(value)`` of a JSON value; equal values share one result, read once.
+
+    Thousands of pods are made from a few templates: this saves most of the time and memory that
+    reading them takes. ``read`` must be pure and its result immutable.
+    """
+    try:
+        return _remembered(read, json.dumps(value, default=_plain))  # type: ignore[return-value]
+    except (ValueError, TypeError, RecursionError):  # not quite JSON (from YAML), or absurdly deep
+        return read(value)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+@lru_cache(maxsize=8192)
+def _remembered(read: Callable[[Any], object], document: str) -> object:
+    return read(json.loads(document))

@@ -25,7 +25,9 @@ def read_accelerator(
     A node with cards of two vendors, or under two names of one vendor, is ambiguous: it gets a Problem
     and no accelerator; the caller quarantines it.
     """
-    found = [(vendor, found) for vendor in VENDORS if (found := reveal(vendor, labels, allocatable))]
+    found = [
+        (vendor, found) for vendor in VENDORS if (found := reveal(vendor, labels, allocatable))
+    ]
     if not found:
         return _generic(allocatable), None, ()
     cards = [(vendor, accelerator) for vendor, list_ in found for accelerator in list_]
@@ -48,7 +50,8 @@ def _generic(allocatable: Resources) -> Accelerator | None:
     extended = [
         name
         for name in allocatable
-        if "/" in name and not name.startswith(("kubernetes.io/", "hugepages-", "attachable-"))
+        if "/" in name
+        and not name.startswith(("kubernetes.io/", "hugepages-", "attachable-"))
         and name.partition("/")[0] not in known
         and not _is_network(name)
         and allocatable[name] > 0

@@ -81,7 +81,9 @@ def _memory(vendor: Vendor, labels: Labels) -> int | None:
     if not text:
         return None
     # Vendors write "64G" and mean binary units, as their tools do.
-    text = f"{text}i" if text[-1:] in "KMGT" else text + (vendor.memory_unit if text.isdigit() else "")
+    text = (
+        f"{text}i" if text[-1:] in "KMGT" else text + (vendor.memory_unit if text.isdigit() else "")
+    )
     try:
         return int(parse_quantity(text))
     except ValueError:
