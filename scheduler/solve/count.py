@@ -41,9 +41,13 @@ class Ground:
     @classmethod
     def of(cls, problem: Problem) -> Ground:
         """The ground before anything is placed."""
-        return cls(
+        ground = cls(
             free=problem.free.copy(), idle=[flags.copy() for flags in problem.idle], left=problem.spare.copy()
         )
+        for gang in problem.gangs:
+            if gang.runs and not gang.options:
+                _settle(problem, ground, gang, ())
+        return ground
 
     def copy(self) -> Ground:
         """An independent copy."""
@@ -387,6 +391,12 @@ def take(problem: Problem, ground: Ground, number: int, places: Sequence[Mapping
             if role.cards[node]:
                 for depth, flags in enumerate(ground.idle):
                     flags[problem.domain_of[depth, node]] = False
+    _settle(problem, ground, gang, places)
+
+
+def _settle(
+    problem: Problem, ground: Ground, gang: GangRow, places: Sequence[Mapping[int, int]]
+) -> None:
     if gang.spread is not None:
         of = problem.domain_of[gang.spread]
         used = {int(of[n]) for counts in places for n in counts}

@@ -71,13 +71,16 @@ def _on_option(
     problem: Problem, gang: GangRow, ground: Ground, option: int, best: _Found | None
 ) -> tuple[_Found | None, bool]:
     admitted = [
-        rules.admitted(problem, role, mask, ground.counts)
+        rules.admitted(problem, role, mask, ground.counts, gang.roles)
         for role, mask in zip(gang.roles, gang.options[option].masks, strict=True)
     ]
+    company = any(
+        rule.role in gang.roles and not set(rule.helpers) <= set(gang.roles) for rule in problem.near
+    )
     if not _room(problem, gang, ground, admitted) and not gang.runs:
-        return None, True
+        return None, not company
     search = _Search(problem, gang, ground, option, best)
-    exact = True
+    exact = not company
     for masks, proven in _variants(problem, gang, ground, admitted):
         exact &= proven
         search.run(masks)
@@ -102,22 +105,24 @@ def _variants(
 ) -> Iterator[tuple[list[BoolArray], bool]]:
     """Masks under which rules among the gang's own new members can hold, and whether they cover all."""
     own = {role: position for position, role in enumerate(gang.roles)}
-    loose = [rule for rule in problem.near if rule.role in own and (rule.alone or set(rule.helpers) & set(own))]
-    if loose:
-        # All members in one zone of the first such rule: try every zone.
-        rule = loose[0]
-        bound = [own[role] for role in {rule.role, *rule.helpers} if role in own]
-        for zone in np.unique(rule.zones[rule.zones >= 0]).tolist():
-            chosen = list(masks)
-            for position in bound:
-                chosen[position] = chosen[position] & (rule.zones == zone)
-            yield _one_per_zone(problem, gang, ground, chosen), rule.alone and len(loose) == 1
+    wide = any(
+        not rule.single and rule.left in own and rule.right in own for rule in problem.apart
+    ) or any(not {rule.role, *rule.counted}.isdisjoint(own) for rule in problem.skew)
+    loose = [
+        rule for rule in problem.near if rule.role in own and (rule.alone or set(rule.helpers) & set(own))
+    ]
+    if not loose:
+        yield _one_per_zone(problem, gang, ground, masks), not wide
         return
-    thinned = _one_per_zone(problem, gang, ground, masks)
-    plain = all(one is other for one, other in zip(thinned, masks, strict=True))
-    wide = [rule for rule in problem.apart if not rule.single and rule.left in own and rule.right in own]
-    skewed = any(rule.role in own or set(rule.counted) & set(own) for rule in problem.skew)
-    yield thinned, plain and not wide and not skewed
+    # All members in one zone of the first such rule: try every zone.
+    rule = loose[0]
+    bound = [own[role] for role in (rule.role, *rule.helpers) if role in own]
+    for zone in np.unique(rule.zones[rule.zones >= 0]).tolist():
+        chosen = list(masks)
+        for position in bound:
+            chosen[position] = chosen[position] & (rule.zones == zone)
+        proven = rule.alone and len(loose) == 1 and not wide
+        yield _one_per_zone(problem, gang, ground, chosen), proven
 
 
 def _one_per_zone(

@@ -13,8 +13,11 @@ Counts = Mapping[int, Mapping[int, int]]
 """Role -> node -> new members."""
 
 
-def admitted(problem: Problem, role: int, mask: BoolArray, counts: Counts) -> BoolArray:
-    """The nodes of ``mask`` that the members placed so far (``counts``) leave open for ``role``."""
+def admitted(
+    problem: Problem, role: int, mask: BoolArray, counts: Counts, own: Sequence[int]
+) -> BoolArray:
+    """The nodes of ``mask`` that the members placed so far (``counts``) leave open for ``role``; those of
+    the roles ``own`` come with it."""
     allowed = mask
     for apart in problem.apart:
         if role in (apart.left, apart.right):
@@ -29,7 +32,7 @@ def admitted(problem: Problem, role: int, mask: BoolArray, counts: Counts) -> Bo
             allowed = allowed & (near.zones >= 0)
             if mates:
                 allowed = allowed & _in_zones(near.zones, mates)
-        else:
+        elif not set(near.helpers) & set(own):
             allowed = allowed & (near.allowed | _in_zones(near.zones, mates))
     return allowed
 
