@@ -14,8 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.state import ClusterState
-
 from scheduler.keys import GATE, GROUP, LEASE, RESOURCE_BIND, RESOURCE_MEMBER
 from scheduler.kube.auth import KubeConfigError
 from scheduler.kube.client import ApiError, KubeClient
@@ -29,6 +27,7 @@ from scheduler.kube.writes import (
     delete_gang,
     remove_gate,
 )
+from scheduler.state import ClusterState
 
 _UNBOUND = "spec.nodeName="
 
@@ -62,20 +61,14 @@ class Released:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``muster release``."""
-    parser.add_argument(
-        "gangs", nargs="*", metavar="GANG", help="NAMESPACE/NAME, or NAME with -n"
-    )
-    parser.add_argument(
-        "-n", "--namespace", default="default", help="namespace of plain names"
-    )
+    parser.add_argument("gangs", nargs="*", metavar="GANG", help="NAMESPACE/NAME, or NAME with -n")
+    parser.add_argument("-n", "--namespace", default="default", help="namespace of plain names")
     parser.add_argument(
         "--all",
         action="store_true",
         help="every gang, and stop gating new pods (uninstall)",
     )
-    parser.add_argument(
-        "--kubeconfig", help="default: in-cluster, $KUBECONFIG, ~/.kube/config"
-    )
+    parser.add_argument("--kubeconfig", help="default: in-cluster, $KUBECONFIG, ~/.kube/config")
     parser.add_argument(
         "--service-namespace",
         default="muster-system",
@@ -88,9 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.gangs) == args.all:
         print("muster release: name gangs, or give --all", file=sys.stderr)
         return 2
-    wanted = [
-        gang if "/" in gang else f"{args.namespace}/{gang}" for gang in args.gangs
-    ]
+    wanted = [gang if "/" in gang else f"{args.namespace}/{gang}" for gang in args.gangs]
     try:
         released = asyncio.run(_main(args.kubeconfig, args.service_namespace, wanted))
     except (ReleaseError, KubeConfigError, ApiError) as error:
@@ -132,10 +123,7 @@ async def active_leader(client: KubeClient, namespace: str) -> str:
     while loop.time() < end:
         await asyncio.sleep(0.5)
         now = await client.find(LEASES, namespace, LEASE) or {}
-        if (
-            now.get("metadata", {}).get("resourceVersion")
-            != first["metadata"]["resourceVersion"]
-        ):
+        if now.get("metadata", {}).get("resourceVersion") != first["metadata"]["resourceVersion"]:
             return str((now.get("spec") or {}).get("holderIdentity") or "")
     return ""
 
@@ -174,15 +162,9 @@ async def release(client: KubeClient, wanted: Iterable[str] | None) -> Released:
     done = await asyncio.gather(*(_release_pod(client, pod) for pod in members))
     ends = [obj for key, obj in objects.items() if chosen is None or key in chosen]
     deleted = await asyncio.gather(*(_delete(client, obj) for obj in ends))
-    names = [
-        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in members
-    ]
-    failures = [
-        f"pod {name}: {text}" for name, text in zip(names, done, strict=True) if text
-    ]
-    failures += [
-        f"Gang object: {result.message}" for result in deleted if _failed(result)
-    ]
+    names = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in members]
+    failures = [f"pod {name}: {text}" for name, text in zip(names, done, strict=True) if text]
+    failures += [f"Gang object: {result.message}" for result in deleted if _failed(result)]
     return Released(
         pods=tuple(name for name, text in zip(names, done, strict=True) if not text),
         gangs=sum(result.done for result in deleted),
@@ -204,9 +186,7 @@ async def _gang_objects(client: KubeClient) -> dict[str, Mapping[str, Any]]:
 
 
 def _waits_for_us(pod: Mapping[str, Any]) -> bool:
-    if any(
-        gate.get("name") == GATE for gate in pod["spec"].get("schedulingGates") or ()
-    ):
+    if any(gate.get("name") == GATE for gate in pod["spec"].get("schedulingGates") or ()):
         return True
     nominated = (pod.get("status") or {}).get("nominatedNodeName")
     requests = (
@@ -219,9 +199,7 @@ def _waits_for_us(pod: Mapping[str, Any]) -> bool:
 async def _release_pod(client: KubeClient, pod: Mapping[str, Any]) -> str:
     """What went wrong, or nothing. The nomination goes first: an ungated pod schedules at once."""
     metadata = pod["metadata"]
-    ref = PodRef(
-        namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"]
-    )
+    ref = PodRef(namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"])
     for result in (await clear_nomination(client, ref), await remove_gate(client, ref)):
         if _failed(result):
             return result.message
@@ -230,9 +208,7 @@ async def _release_pod(client: KubeClient, pod: Mapping[str, Any]) -> str:
 
 async def _delete(client: KubeClient, obj: Mapping[str, Any]) -> Result:
     metadata = obj["metadata"]
-    return await delete_gang(
-        client, metadata["namespace"], metadata["name"], metadata["uid"]
-    )
+    return await delete_gang(client, metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 def _failed(result: Result) -> bool:
