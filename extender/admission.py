@@ -51,8 +51,8 @@ def pod_patch(pod: Mapping[str, Any]) -> Patch:
     patch: Patch = []
     gates = pod["spec"].get("schedulingGates") or []
     if all(gate.get("name") != GATE for gate in gates):
-        value = [*gates, {"name": GATE}]
-        patch.append({"op": "add", "path": "/spec/schedulingGates", "value": value})
+        gated = [*gates, {"name": GATE}]
+        patch.append({"op": "add", "path": "/spec/schedulingGates", "value": gated})
     containers = pod["spec"]["containers"]
     resources = containers[0].get("resources") or {}
     wanted = {

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from scheduler.policy import Policy
 from scheduler.progress import Limits
+
+
+Group = TypeVar("Group", Policy, Limits)
 
 
 class ConfigError(Exception):
@@ -71,24 +74,26 @@ def load(values: Mapping[str, Any], base: Config = Config()) -> Config:
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; known: {', '.join(sorted(known))}")
         current = getattr(base, key)
-        if isinstance(current, (Policy, Limits)):
+        if isinstance(current, Policy):
+            changes[key] = _load_group(key, value, current)
+        elif isinstance(current, Limits):
             changes[key] = _load_group(key, value, current)
         else:
             changes[key] = _checked(key, value, current)
     return replace(base, **changes)
 
 
-def _load_group(key: str, value: object, current: Policy | Limits) -> Policy | Limits:
+def _load_group(key: str, value: object, current: Group) -> Group:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{key}: expected a mapping, not {value!r}")
     known = {item.name for item in fields(current)}
     for name in value:
         if name not in known:
             raise ConfigError(f"unknown setting {key}.{name}; known: {', '.join(sorted(known))}")
-    return replace(
-        current,
-        **{name: _checked(f"{key}.{name}", v, getattr(current, name)) for name, v in value.items()},
-    )
+    changes: dict[str, Any] = {
+        name: _checked(f"{key}.{name}", v, getattr(current, name)) for name, v in value.items()
+    }
+    return replace(current, **changes)
 
 
 def _checked(key: str, value: object, current: object) -> object:

@@ -19,6 +19,7 @@ import structlog
 
 from extender.config import Config
 from extender.executor import Executor
+from extender.metrics import Metrics
 from scheduler.cycle import Decision, Solve, acceptable, decide
 from scheduler.gang_object import read_record
 from scheduler.ledger import InFlight, Ledger, Reservation, State, Trigger
@@ -43,7 +44,7 @@ class Engine:
         ledger: Ledger,
         executor: Executor,
         solve: Solve,
-        metrics: Any,
+        metrics: Metrics,
         latest: dict[str, GangAssignment],
     ) -> None:
         self.config = config
@@ -240,7 +241,9 @@ class Engine:
             return
         trigger = Trigger.COMMITTED if written else Trigger.COMMIT_FAILED
         self._move(reservation.key, trigger, "" if written else "the Gang object was changed")
-        if not written:
+        if written:
+            self.metrics.planned()
+        else:
             self._planned_generation = -1
             self._dirty.set()
 
@@ -317,7 +320,7 @@ class Engine:
         trigger = Trigger.BROKEN if reservation.bound else Trigger.LOST
         if self.ledger.can(key, trigger):
             log.info("reservation lost", gang=key, plan=reservation.plan_id, cause=cause)
-            self.metrics.lost(cause)
+            self.metrics.lost(cause, aborted=trigger is Trigger.BROKEN)
             self._move(key, trigger, cause)
             self._planned_generation = -1
             self._dirty.set()
@@ -356,8 +359,10 @@ class Engine:
         for effect in self.ledger.handle(key, trigger, time.monotonic(), cause):
             self.executor.perform(effect)
         reservation = self.ledger.get(key)
-        if reservation is not None and reservation.state is State.BOUND:
-            self.metrics.bound(key)
+        gang = self.state.gang(key)
+        if trigger is Trigger.ALL_BOUND and reservation is not None and gang is not None:
+            known = gang.created_seconds > 0
+            self.metrics.bound(key, time.time() - gang.created_seconds if known else None)
         self.wake()
 
     def _settle_plain(self, verb: str, obj: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import structlog
 
 from extender.barrier import Barrier
 from extender.config import Config
+from extender.metrics import Metrics
 from extender.ports import ClusterWrites
 from extender.reporter import Reporter
 from scheduler.keys import FLAVOR, GATE, NODE, PLAN, RANK
@@ -52,7 +53,7 @@ class Executor:
         ledger: Ledger,
         writes: ClusterWrites,
         reporter: Reporter,
-        metrics: Any,
+        metrics: Metrics,
     ) -> None:
         self.barrier = Barrier()
         self._config = config

@@ -146,7 +146,9 @@ def _assemble(config: Config, client: KubeClient, solver: SolverProcess) -> Serv
     engine = Engine(config, state, ledger, executor, solver.solve, metrics, latest)
     executor.outcomes = engine
     reporter.leading = lambda: engine.leading
-    return Service(config, state, ledger, engine, executor, reporter, metrics)
+    service = Service(config, state, ledger, engine, executor, reporter, metrics)
+    metrics.picture = service.picture
+    return service
 
 
 def _identity(config: Config) -> str:
@@ -181,7 +183,7 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
     rpc = await _start_rpc(config, service, tls)
     log.info("listening", https=config.listen, grpc=config.grpc_listen)
     watches = Watches(client, _emit(service))
-    service.watches = watches
+    service.watch_counters = watches.counters
     election = _election(config, client, service.engine)
     try:
         async with asyncio.TaskGroup() as group:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from extender.config import Config
 from extender.engine import Engine
 from extender.executor import Executor
+from extender.metrics import Metrics, Picture
 from extender.reporter import Reporter
 from extender.verbs import (
     NOT_PLANNED,
@@ -20,6 +23,7 @@ from extender.verbs import (
 )
 from extender.wire import BindRequest, FilterAnswer, FilterRequest, PreemptRequest
 from scheduler.keys import MANAGED, SYNTHETIC_RESOURCES
+from scheduler.kube.reflector import Counters
 from scheduler.ledger import Ledger, Reservation, State
 from scheduler.pods import read_pod
 from scheduler.state import ClusterState
@@ -36,7 +40,7 @@ class Service:
         engine: Engine,
         executor: Executor,
         reporter: Reporter,
-        metrics: Any,
+        metrics: Metrics,
     ) -> None:
         self.config = config
         self.state = state
@@ -46,6 +50,8 @@ class Service:
         self.reporter = reporter
         self.metrics = metrics
         self.synced = False
+        self.watch_counters: Callable[[], Mapping[str, Counters]] = dict
+        """What the reflectors counted, by kind; set by the composition root."""
 
     @property
     def active(self) -> bool:
@@ -146,6 +152,24 @@ class Service:
                 self.ledger.leave(key, request.uid)
 
     # -- views -----------------------------------------------------------------------------------
+
+    def picture(self) -> Picture:
+        """What the gauges of ``/metrics`` show."""
+        records = [self.reporter.record(gang) for gang in self.state.gangs()]
+        reasons = (r.assignment.reason.code.value if r.assignment.reason else "" for r in records)
+        held = self.ledger.held()
+        counters = self.watch_counters()
+        return Picture(
+            gangs=Counter(zip((r.phase.value for r in records), reasons, strict=True)),
+            reserved_gangs=len(held),
+            reserved_slots=sum(len(assignment.slots) for assignment in held),
+            nodes=len(self.state.nodes),
+            pods=len(self.state.pods),
+            synced=self.synced,
+            leader=self.engine.leading,
+            relists={kind: counter.lists for kind, counter in counters.items()},
+            reconnects={kind: counter.reconnects for kind, counter in counters.items()},
+        )
 
     def page(self) -> str:
         """Gangs with phase, flavor and reason, as plain text."""

@@ -56,7 +56,7 @@ class LocalMuster:
     ) -> None:
         self.cluster = cluster
         self.https_port, self.grpc_port = ports or free_ports(2)
-        self._process = Process(name, cluster.folder)
+        self._process = Process(name=name, folder=cluster.folder)
         self._settings: dict[str, object] = {
             "lease_seconds": 2,
             "log_json": False,

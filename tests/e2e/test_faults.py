@@ -23,7 +23,7 @@ def nothing_reserved(rig: Rig) -> None:
     """The ledger holds nothing any more."""
     rig.cluster.api.wait_for(
         "no reservation to be left",
-        lambda: rig.muster.metrics().get('muster_reservations{of="gangs"}', 0) == 0,
+        lambda: rig.muster.metrics()["muster_reserved_gangs"] == 0,
         timeout=10,
     )
 
