@@ -1,0 +1,175 @@
+"""Random small instances, one generator per kind of request, the same for the same seed.
+
+Up to 12 nodes in up to 3 levels, up to 4 gangs, up to 3 flavors; some racks are unknown, some nodes are
+busy or cordoned. Every kind has its feature in at least one gang of every instance; the other features
+come in at random, so that kinds also meet each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from scheduler.model import Constraints, Gang, PodSet, PodTerm, Requirement
+from scheduler.snapshot import Snapshot
+from tests.builders import Fleet, fleet, gang, podset, reserved, snapshot
+from topology import keys
+
+KINDS = ("several", "roles", "elastic", "slices", "running", "levels")
+TYPES = ("h100", "a100", "l4")
+
+
+def instance(kind: str, seed: int) -> Snapshot:
+    """The instance number ``seed`` of ``kind``."""
+    dice = Random(f"{kind}-{seed}")
+    drawn = _fleet(dice)
+    count = dice.randint(2, 4) if kind == "several" else dice.choice((1, 2, 2, 3))
+    gangs = [
+        # Only the first gang has running members, so that nothing is over-committed.
+        _gang(dice, drawn, f"g-{i}", kind if i == 0 else dice.choice(KINDS[:4] + KINDS[5:]))
+        for i in range(count)
+    ]
+    held = []
+    runs_on = {member.node for members in gangs[0].podsets for member in members.running}
+    open_ = [
+        state.node.name
+        for state in drawn.states
+        if state.free[keys.NVIDIA_GPU] >= 2 and state.node.name not in runs_on
+    ]
+    if dice.random() < 0.15 and open_:
+        other = gang("g-9", members=1, gpus=2, spread=dice.choice((None, *drawn.levels)))
+        gangs.append(other)
+        held.append(reserved(other, dice.choice(open_)))
+    return snapshot(drawn, *gangs, reservations=held)
+
+
+def _fleet(dice: Random) -> Fleet:
+    """One to three blocks of racks of nodes; every rack has one type of cards."""
+    cards = dice.choice((4, 8))
+    left = dice.choice((4, 6, 8, 10, 12, 12, 12))
+    number, blocks = 0, []
+    for block in range(dice.randint(1, 3)):
+        racks = []
+        for rack in range(dice.randint(1, 4)):
+            kind, nodes = dice.choice(TYPES[:2] if dice.random() < 0.8 else TYPES), []
+            for _ in range(min(dice.randint(1, 5), left)):
+                number, left = number + 1, left - 1
+                flag = "!cordoned" if dice.random() < 0.05 else ""
+                busy = dice.choice((0, 0, 0, 0, 1, 2, cards - 1, cards))
+                nodes.append(f"n{number}[{cards}-{busy}]@{kind}{flag}")
+            name = "?" if dice.random() < 0.08 else f"r{rack}"
+            racks.append(f"{name}({' '.join(nodes)})" if nodes else "")
+        blocks.append(f"{'?' if dice.random() < 0.05 else f'b{block}'}({' '.join(racks)})")
+    return fleet(" ".join(blocks))
+
+
+def _gang(dice: Random, drawn: Fleet, name: str, kind: str) -> Gang:
+    types = list(TYPES)
+    dice.shuffle(types)
+    running_on = _running(dice, drawn) if kind == "running" else []
+    if running_on:
+        mine = next(s.node.labels["type"] for s in drawn.states if s.node.name == running_on[0])
+        types = [mine, *(one for one in types if one != mine)][: dice.randint(1, 3)]
+        dice.shuffle(types)
+    sets = _podsets(dice, kind, running_on)
+    levels: dict[str, str | None] = {"required": None, "preferred": None}
+    if kind == "levels":
+        levels = dict(zip(levels, _nested(dice), strict=True))
+    elif dice.random() < 0.3:
+        levels["preferred"] = dice.choice(("block", "rack", "host"))
+    elif dice.random() < 0.3 and not running_on:
+        levels["required"] = dice.choice(("block", "rack"))
+    total = sum(each.min_count for each in sets)
+    size = sum(each.size for each in sets)
+    least = dice.randint(max(total, 1), size - 1) if kind == "elastic" else total
+    return gang(
+        name,
+        *sets,
+        flavors=types[: dice.randint(0, 3)] if not running_on else types,
+        least=least,
+        priority=dice.choice((0, 0, 0, 10)),
+        created=dice.randint(0, 3),
+        spread=dice.choice((None, None, "block", "rack")),
+        excluded=[dice.choice(drawn.states).node.name] if dice.random() < 0.05 else (),
+        required=levels["required"],
+        preferred=levels["preferred"],
+    )
+
+
+def _nested(dice: Random) -> tuple[str, str]:
+    return dice.choice((("block", "rack"), ("block", "host"), ("rack", "host"), ("block", "block")))
+
+
+def _running(dice: Random, drawn: Fleet) -> list[str]:
+    """Where up to two members run already: near each other, on nodes of one type with free cards."""
+    free = [s for s in drawn.states if s.free[keys.NVIDIA_GPU] >= 2]
+    if not free:
+        return []
+    first = dice.choice(free)
+    rack = [s for s in free if s.node.path == first.node.path]
+    return [first.node.name, *([dice.choice(rack).node.name] if dice.random() < 0.5 else [])]
+
+
+def _podsets(dice: Random, kind: str, running_on: list[str]) -> list[PodSet]:
+    cards = 1 if running_on else dice.choice((1, 2, 2, 3, 4))
+    size = dice.choice((1, 2, 2, 3, 4, 5)) + len(running_on) + 3 * (kind == "elastic")
+    if kind == "slices":
+        return [_sliced(dice)]
+    main = podset("main", size, gpus=cards, running=running_on)
+    if kind == "elastic":
+        main = replace(main, min_count=dice.randint(0, size - 1))
+    if kind == "levels" and dice.random() < 0.5:
+        required, preferred = _nested(dice)
+        main = podset("main", size, gpus=cards, required=required, preferred=preferred)
+    if dice.random() < 0.08 and not running_on:
+        main = replace(main, labels={"app": "x"}, constraints=_ALONE)
+    if kind != "roles" and dice.random() < 0.8:
+        return [main]
+    return [main, *_others(dice)] if dice.random() < 0.7 else _grouped(dice, main)
+
+
+def _sliced(dice: Random) -> PodSet:
+    inner = dice.choice((1, 2, 2, 3))
+    outer = inner * dice.choice((1, 2))
+    size = outer * dice.choice((1, 1, 2))
+    nested = f"block:{outer},rack:{inner}", f"rack:{outer},host:{inner}"
+    text = dice.choice((f"rack:{inner}", f"host:{inner}", *nested))
+    least = dice.choice((size, size, inner))
+    return podset("main", size, gpus=dice.choice((1, 1, 2, 4)), slices=text, least=least)
+
+
+def _others(dice: Random) -> list[PodSet]:
+    """A leader, perhaps without cards, and perhaps a second role of workers."""
+    plain = dice.random() < 0.5
+    leader = podset("leader", 1, gpus=0 if plain else dice.choice((1, 4)), cpu=8)
+    leader = replace(leader, follows_flavors=not plain)
+    if dice.random() < 0.5:
+        return [leader]
+    return [leader, podset("worker", dice.randint(1, 3), gpus=dice.choice((1, 2, 4)))]
+
+
+def _grouped(dice: Random, main: PodSet) -> list[PodSet]:
+    """Two roles that share a group, and its level."""
+    other = podset("decode", dice.randint(1, 3), gpus=dice.choice((1, 2, 4)))
+    wish = dice.choice(
+        (
+            {"required": "rack"},
+            {"preferred": "rack"},
+            {"preferred": "host"},
+            {"required": "block", "preferred": "host"},
+        )
+    )
+    shared = replace(main.group_topology, **wish)
+    return [replace(one, group="pd", group_topology=shared) for one in (main, other)]
+
+
+_ALONE = Constraints(
+    anti_affinity=(
+        PodTerm(
+            topology_key=keys.HOSTNAME,
+            selector=(Requirement(key="app", operator="In", values=("x",)),),
+            namespaces=("default",),
+        ),
+    )
+)
+"""At most one pod with the label ``app=x`` on a node."""
