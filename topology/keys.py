@@ -37,6 +37,7 @@ NVIDIA_CLIQUE = "nvidia.com/gpu.clique"  # <ClusterUUID>.<CliqueID>: one multi-n
 ASCEND_910 = "huawei.com/Ascend910"
 ASCEND_NPU = "huawei.com/npu"  # the 950 generation
 ASCEND_310P = "huawei.com/Ascend310P"
+ASCEND_310 = "huawei.com/Ascend310"
 ASCEND_CCE = "huawei.com/ascend-1980"  # Huawei CCE, 910B class
 ASCEND_910_HAMI = tuple(  # HAMi: one resource per chip
     f"huawei.com/Ascend{chip}" for chip in ("910A", "910B2", "910B3", "910B4", "910B4-1", "910C")

@@ -10,7 +10,7 @@ from topology.model import Node, Problem, Taint
 from topology.resources import Resources, amount
 from topology.sources import Hierarchies
 from topology.untyped import mapping, sequence, strings, text
-from topology.vendors import read_accelerator
+from topology.vendors import read_cards
 
 
 def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
@@ -24,7 +24,7 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
     subject = f"Node {name}"
     labels = {HOSTNAME: name, **strings(metadata.get("labels"))}
     allocatable, problems = _allocatable(status, subject)
-    accelerator, scale_up, more = read_accelerator(labels, allocatable, subject)
+    cards, more = read_cards(labels, allocatable, subject)
     taints = tuple(_taint(mapping(item)) for item in sequence(spec.get("taints")))
     cordoned = spec.get("unschedulable") is True
     return Node(
@@ -34,11 +34,11 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
         taints=tuple(taint for taint in taints if taint.key != TAINT_UNSCHEDULABLE),
         ready=_ready(status),
         unschedulable=cordoned or any(taint.key == TAINT_UNSCHEDULABLE for taint in taints),
-        accelerator=accelerator,
-        scale_up=scale_up or None,
+        accelerator=cards.accelerator,
+        scale_up=cards.scale_up,
         path=hierarchies.path(labels),
         problems=(*problems, *more),
-        quarantined=bool(more),
+        quarantined=bool(cards.doubt),
     )
 
 

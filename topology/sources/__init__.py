@@ -125,7 +125,7 @@ def _in_use(presets: Sequence[Hierarchy], nodes: Sequence[Labels]) -> tuple[Hier
 def _join(
     chains: Sequence[Sequence[str]], hierarchies: Iterable[Hierarchy]
 ) -> tuple[list[Sequence[str]], tuple[Hierarchy, ...], list[Problem]]:
-    """``chains`` with those of the hierarchies that contradict none of them, and what is wrong with others."""
+    """``chains`` and those of the hierarchies that contradict none, and what is wrong with others."""
     joined = list(chains)
     kept, problems = [], []
     for hierarchy in hierarchies:

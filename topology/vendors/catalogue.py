@@ -7,92 +7,123 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from topology.model import Accelerator, Problem
+from topology.model import Accelerator
 from topology.resources import Resources, parse_quantity
 
 Labels = Mapping[str, str]
 
+GIB = 2**30
+
+RESOURCE = "resource"
+"""As ``Product.by``: the glob is for the resource name instead of a label's value."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """One row: nodes whose product label matches ``glob`` have cards of ``device_class``."""
+    """One row: a node whose label ``by`` has a value like ``glob`` has cards of ``device_class``.
 
+    A class name ends with the memory where a product was sold with more than one size.
+    """
+
+    by: str
     glob: str
     device_class: str
     memory_bytes: int | None = None
-    """Nominal memory of a card; None: the memory label tells."""
+    """What the product is sold with. Labels tell what the driver leaves of it, which differs a little
+    from host to host; flavors ask for the nominal size."""
 
 
-def no_problems(labels: Labels, subject: str) -> tuple[Problem, ...]:
-    """A vendor without checks of its own."""
-    return ()
-
-
-def whole_cards(labels: Labels) -> bool:
+def whole_cards(labels: Labels, count: int) -> str:
     """A vendor whose resource always counts whole cards."""
-    return True
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
-    """How one vendor's plugin shows cards on a node. Sources stand in the vendor's file, by row."""
+    """How one vendor's plugins show cards on a node."""
 
     name: str
     resources: tuple[str, ...]
-    """Every name under which whole cards are advertised."""
-    shared: tuple[str, ...] = ()
-    """Names of sliced or shared cards, which never count as cards."""
-    product_labels: tuple[str, ...] = ()
+    """Every name under which whole cards are advertised; all others of these domains are shares."""
     products: tuple[Product, ...] = ()
-    memory_label: str | None = None
+    """For each label the first row that matches counts; rows of different labels must agree."""
+    product_label: str = ""
+    """Names the product where no row does."""
+    memory_label: str = ""
     memory_unit: str = ""
     """Unit of the memory label's bare number, e.g. ``Mi``."""
-    scale_up: str | None = None
+    scale_up: str = ""
     """Label of the NVLink or super-pod domain."""
-    counts_cards: Callable[[Labels], bool] = whole_cards
-    """False when sharing inflates the resource on this node."""
-    check: Callable[[Labels, str], tuple[Problem, ...]] = no_problems
+    inflated: Callable[[Labels, int], str] = whole_cards
+    """Why the units on this node are no whole cards; empty when they are."""
 
 
-def reveal(vendor: Vendor, labels: Labels, allocatable: Resources) -> tuple[Accelerator, ...]:
-    """The vendor's cards on a node: one entry for each of its resource names that is advertised."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """What one vendor's labels and resources say about a node."""
+
+    accelerator: Accelerator | None = None
+    scale_up: str | None = None
+    warning: str = ""
+    """Why its units are not counted as cards."""
+    doubt: str = ""
+    """What contradicts itself, so that the node cannot be trusted."""
+
+
+def reveal(vendor: Vendor, labels: Labels, allocatable: Resources) -> Cards | None:
+    """The vendor's cards on a node; None when it advertises none."""
     names = [name for name in vendor.resources if allocatable[name] > 0]
-    if not names or not vendor.counts_cards(labels):
-        return ()
-    product = next((labels[label] for label in vendor.product_labels if labels.get(label)), "")
-    row = next((row for row in vendor.products if fnmatchcase(product, row.glob)), None)
-    # The nominal size of a known product: labels give what the driver leaves (81,559 of 81,920 MiB),
-    # and a user who asks for 80Gi means the product.
-    memory = row.memory_bytes if row and row.memory_bytes else _memory(vendor, labels)
-    return tuple(
-        Accelerator(
-            device_class=row.device_class if row else _class_name(vendor, product, name),
-            vendor=vendor.name,
-            resource=name,
-            count=allocatable[name],
-            memory_bytes=memory,
+    if not names:
+        return None
+    if len(names) > 1:
+        return Cards(doubt=f"cards under two names, {names[0]} and {names[1]}")
+    resource, count = names[0], allocatable[names[0]]
+    if why := vendor.inflated(labels, count):
+        return Cards(warning=f"{count} {resource} are not counted as cards: {why}")
+    rows = _evidence(vendor, labels, resource)
+    # A row for a family ("ascend-910b") agrees with one for a member of it ("ascend-910b-32gb").
+    row = max(rows, key=lambda one: len(one.device_class), default=None)
+    other = next((o for o in rows if row and not row.device_class.startswith(o.device_class)), None)
+    if row and other:
+        return Cards(
+            doubt=f"{row.by} says {row.device_class}, but {other.by} says {other.device_class}"
         )
-        for name in names
+    return Cards(
+        accelerator=Accelerator(
+            device_class=row.device_class if row else _class_name(vendor, labels, resource),
+            vendor=vendor.name,
+            resource=resource,
+            count=count,
+            memory_bytes=(row and row.memory_bytes) or _memory(vendor, labels),
+        ),
+        scale_up=labels.get(vendor.scale_up) or None,
     )
+
+
+def _evidence(vendor: Vendor, labels: Labels, resource: str) -> list[Product]:
+    """The first matching row of each label, and of the resource name."""
+    found: dict[str, Product] = {}
+    for row in vendor.products:
+        value = resource if row.by == RESOURCE else labels.get(row.by, "")
+        if value and row.by not in found and fnmatchcase(value, row.glob):
+            found[row.by] = row
+    return list(found.values())
 
 
 def _memory(vendor: Vendor, labels: Labels) -> int | None:
-    text = labels.get(vendor.memory_label or "", "").removesuffix("B")
-    if not text:
-        return None
-    # Vendors write "64G" and mean binary units, as their tools do.
-    text = (
-        f"{text}i" if text[-1:] in "KMGT" else text + (vendor.memory_unit if text.isdigit() else "")
-    )
+    text = labels.get(vendor.memory_label, "").removesuffix("B")
+    if text.isdigit():
+        text += vendor.memory_unit
+    elif text[-1:] in tuple("KMGT"):
+        text += "i"  # vendors write "64G" and mean binary units, as their tools do
     try:
-        return int(parse_quantity(text))
+        return int(parse_quantity(text)) or None
     except ValueError:
         return None
 
 
-def _class_name(vendor: Vendor, product: str, resource: str) -> str:
-    """A class for a product without a row: its label in small letters, or the resource's name."""
-    stem = re.sub(r"[^a-z0-9]+", "-", product.lower()).strip("-")
-    if not stem:
-        return resource
-    return stem if stem.startswith(vendor.name) else f"{vendor.name}-{stem}"
+def _class_name(vendor: Vendor, labels: Labels, resource: str) -> str:
+    """A class for a product without a row, made of its label, or of the resource's name."""
+    named = labels.get(vendor.product_label, "") or resource.rpartition("/")[2]
+    stem = re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-")
+    return stem if stem.startswith(f"{vendor.name}-") else f"{vendor.name}-{stem}"

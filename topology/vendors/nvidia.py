@@ -1,59 +1,86 @@
-"""NVIDIA: k8s-device-plugin and GPU feature discovery (docs/gpu-feature-discovery of NVIDIA/k8s-device-plugin)."""
+"""NVIDIA: device plugin and GPU feature discovery.
+
+Sources: NVIDIA/k8s-device-plugin README.md and docs/gpu-feature-discovery/README.md; memory from NVIDIA's
+data sheets of the products.
+"""
 
 from __future__ import annotations
 
 from topology.keys import (
     NVIDIA_CLIQUE,
+    NVIDIA_COUNT,
     NVIDIA_GPU,
-    NVIDIA_GPU_SHARED,
     NVIDIA_MEMORY_MIB,
     NVIDIA_PRODUCT,
     NVIDIA_REPLICAS,
+    NVIDIA_SHARING,
 )
-from topology.vendors.catalogue import Labels, Product, Vendor
+from topology.vendors.catalogue import GIB, Labels, Product, Vendor
 
-_GIB = 2**30
+# Labels are product names with dashes for blanks, e.g. NVIDIA-H100-80GB-HBM3. The first match counts.
+_PRODUCTS = {
+    "*GB300*": ("nvidia-gb300", 288),
+    "*GB200*": ("nvidia-gb200", 186),
+    "*GH200*144G*": ("nvidia-gh200-144gb", 144),
+    "*GH200*": ("nvidia-gh200-96gb", 96),
+    "*B300*": ("nvidia-b300", 288),
+    "*B200*": ("nvidia-b200", 180),
+    "*H200*": ("nvidia-h200", 141),
+    "*H800*": ("nvidia-h800-80gb", 80),
+    "*H100*NVL*": ("nvidia-h100-94gb", 94),
+    "*H100*94GB*": ("nvidia-h100-94gb", 94),
+    "*H100*": ("nvidia-h100-80gb", 80),
+    "*H20": ("nvidia-h20-96gb", 96),
+    "*H20-3e*": ("nvidia-h20-141gb", 141),
+    "*A100*40GB*": ("nvidia-a100-40gb", 40),
+    "*A100*": ("nvidia-a100-80gb", 80),
+    "*A800*40GB*": ("nvidia-a800-40gb", 40),
+    "*A800*": ("nvidia-a800-80gb", 80),
+    "NVIDIA-A40": ("nvidia-a40", 48),
+    "NVIDIA-A30": ("nvidia-a30", 24),
+    "NVIDIA-A16": ("nvidia-a16", 16),
+    "NVIDIA-A10": ("nvidia-a10", 24),
+    "NVIDIA-A10G": ("nvidia-a10g", 24),
+    "NVIDIA-L40S": ("nvidia-l40s", 48),
+    "NVIDIA-L40": ("nvidia-l40", 48),
+    "NVIDIA-L20": ("nvidia-l20", 48),
+    "NVIDIA-L4": ("nvidia-l4", 24),
+    "*RTX-PRO-6000-Blackwell*": ("nvidia-rtx-pro-6000", 96),
+    "*RTX-6000-Ada*": ("nvidia-rtx-6000-ada", 48),
+    "*RTX-5090*": ("nvidia-rtx-5090", 32),
+    "*RTX-4090*": ("nvidia-rtx-4090", 24),
+    "*RTX-3090*": ("nvidia-rtx-3090", 24),
+    "*-T4": ("nvidia-t4", 16),
+    "*V100*32GB*": ("nvidia-v100-32gb", 32),
+    "*V100*": ("nvidia-v100-16gb", 16),
+}
 
 
-def _whole(labels: Labels) -> bool:
-    """Time-slicing, MPS and MIG advertise more units than there are cards."""
+def _inflated(labels: Labels, count: int) -> str:
+    """Time-slicing, MPS and MIG, and plugins such as HAMi's, advertise more units than there are cards."""
     product = labels.get(NVIDIA_PRODUCT, "")
-    replicas = labels.get(NVIDIA_REPLICAS, "1")
-    return replicas in ("", "0", "1") and "-SHARED" not in product and "-MIG-" not in product
+    replicas, cards = labels.get(NVIDIA_REPLICAS, "1"), labels.get(NVIDIA_COUNT, "")
+    if replicas not in ("", "0", "1"):
+        return f"each is shared by {replicas} ({NVIDIA_REPLICAS})"
+    if "-SHARED" in product or labels.get(NVIDIA_SHARING, "none") not in ("", "none"):
+        return f"they are shared ({NVIDIA_SHARING}={labels.get(NVIDIA_SHARING, '')})"
+    if "-MIG-" in product:
+        return f"they are MIG slices ({NVIDIA_PRODUCT}={product})"
+    if cards.isdigit() and count > int(cards[:9]) > 0:
+        return f"the node has {cards} cards ({NVIDIA_COUNT})"
+    return ""
 
 
 VENDOR = Vendor(
     name="nvidia",
     resources=(NVIDIA_GPU,),
-    shared=(NVIDIA_GPU_SHARED,),
-    product_labels=(NVIDIA_PRODUCT,),
-    # Labels are sanitised product names, e.g. NVIDIA-H100-80GB-HBM3: match by pattern.
-    products=(
-        Product(glob="*GB300*", device_class="nvidia-gb300"),
-        Product(glob="*GB200*", device_class="nvidia-gb200"),
-        Product(glob="*B200*", device_class="nvidia-b200", memory_bytes=180 * _GIB),
-        Product(glob="*GH200*", device_class="nvidia-gh200", memory_bytes=96 * _GIB),
-        Product(glob="*H200*", device_class="nvidia-h200-141gb", memory_bytes=141 * _GIB),
-        Product(glob="*H800*", device_class="nvidia-h800-80gb", memory_bytes=80 * _GIB),
-        Product(glob="*H100*NVL*", device_class="nvidia-h100-94gb", memory_bytes=94 * _GIB),
-        Product(glob="*H100*", device_class="nvidia-h100-80gb", memory_bytes=80 * _GIB),
-        Product(glob="*H20*", device_class="nvidia-h20-96gb", memory_bytes=96 * _GIB),
-        Product(glob="*A100*40GB*", device_class="nvidia-a100-40gb", memory_bytes=40 * _GIB),
-        Product(glob="*A100*", device_class="nvidia-a100-80gb", memory_bytes=80 * _GIB),
-        Product(glob="*A800*", device_class="nvidia-a800-80gb", memory_bytes=80 * _GIB),
-        Product(glob="*A30*", device_class="nvidia-a30", memory_bytes=24 * _GIB),
-        Product(glob="*A10G*", device_class="nvidia-a10g", memory_bytes=24 * _GIB),
-        Product(glob="*A10", device_class="nvidia-a10", memory_bytes=24 * _GIB),
-        Product(glob="*L40S*", device_class="nvidia-l40s", memory_bytes=48 * _GIB),
-        Product(glob="*L40*", device_class="nvidia-l40", memory_bytes=48 * _GIB),
-        Product(glob="*L4", device_class="nvidia-l4", memory_bytes=24 * _GIB),
-        Product(glob="*RTX*4090*", device_class="nvidia-rtx-4090", memory_bytes=24 * _GIB),
-        Product(glob="*T4", device_class="nvidia-t4", memory_bytes=16 * _GIB),
-        Product(glob="*V100*32GB*", device_class="nvidia-v100-32gb", memory_bytes=32 * _GIB),
-        Product(glob="*V100*", device_class="nvidia-v100-16gb", memory_bytes=16 * _GIB),
+    products=tuple(
+        Product(by=NVIDIA_PRODUCT, glob=glob, device_class=name, memory_bytes=gib * GIB)
+        for glob, (name, gib) in _PRODUCTS.items()
     ),
+    product_label=NVIDIA_PRODUCT,
     memory_label=NVIDIA_MEMORY_MIB,
     memory_unit="Mi",
     scale_up=NVIDIA_CLIQUE,
-    counts_cards=_whole,
+    inflated=_inflated,
 )
