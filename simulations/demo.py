@@ -8,6 +8,7 @@ the cluster. Where no control plane can be had, the same workloads go through th
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,12 +35,14 @@ from topology.keys import NVIDIA_GPU
 Object = dict[str, Any]
 
 OFFLINE_EXIT = 3
+_TERMINATED = 143
 FLAVORS, BUSY = "flavors.yaml", "busy-h100.yaml"
 WORKLOADS = ("chat.yaml", "rack.yaml", "too-large.yaml", "plain.yaml", "ascend.yaml")
 BOUND_GANGS = ("chat", "evaluate", "qwen")
 WAITING_GANG = "pretrain"
 PLAIN_POD = "notebook"
 
+_MEMBERS_MISSING = "MembersMissing"  # what it says while its pods are still being made
 _SILENCE_SECONDS = 8.0
 _OUTCOME_SECONDS = 60.0
 _PODS = "/api/v1/namespaces/default/pods"
@@ -80,6 +83,7 @@ class Narrator:
 
 def main() -> int:
     """Run the demo. 0: as promised; 1: the outcome is another one; 3: no control plane, offline."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that all is cleaned up
     with Narrator() as tell:
         try:
             return _online(find_or_build(tell), tell)
@@ -154,7 +158,7 @@ def _finished(cluster: Cluster) -> bool:
     plain = cluster.api.get(f"{_PODS}/{PLAIN_POD}")
     return (
         all(gangs.get(name, {}).get("phase") == "Bound" for name in BOUND_GANGS)
-        and bool(gangs.get(WAITING_GANG, {}).get("message"))
+        and gangs.get(WAITING_GANG, {}).get("reason") not in (None, "", _MEMBERS_MISSING)
         and bool(plain["spec"].get("nodeName"))
     )
 

@@ -166,11 +166,19 @@ def _row(gang: Gang, assignment: GangAssignment) -> tuple[str, ...]:
     if assignment.flavor is not None:
         flavor = f"{assignment.flavor} (choice {assignment.flavor_rank + 1} of {len(gang.flavors)})"
     nodes = table.names([slot.node for slot in assignment.slots]) or "running"
-    domains = ", ".join(
-        f"{level} {names[0]}" if len(names) == 1 else f"{len(names)} {level}s"
-        for level, names in assignment.domains.items()
-    )
+    domains = _domains(assignment)
     return gang.key, f"{here}/{gang.size}", flavor, nodes, domains
+
+
+def _domains(assignment: GangAssignment) -> str:
+    """The closest domain that holds all members, and how many of each closer level they use."""
+    shown: list[str] = []
+    for level, names in assignment.domains.items():
+        if len(names) == 1:
+            shown = [f"{level} {names[0].rpartition('/')[2]}"]
+        else:
+            shown.append(f"{len(names)} {level}s")
+    return ", ".join(shown)
 
 
 def _totals(decision: Decision) -> str:

@@ -125,7 +125,8 @@ def _parts(snapshot: Snapshot, depth: int, lo: int, hi: int) -> Iterator[tuple[i
 def _label(snapshot: Snapshot, level: int, node: int) -> str:
     domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, node])]
     is_host = level == len(snapshot.levels) - 1
-    return domain.name if is_host else f"{snapshot.levels[level]} {domain.name}"
+    # A value of a label has no slash; the values in front of it are on the lines above.
+    return domain.name if is_host else f"{snapshot.levels[level]} {domain.name.rpartition('/')[2]}"
 
 
 def _counts(states: Sequence[NodeState], free: dict[str, int]) -> str:
