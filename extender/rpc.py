@@ -78,7 +78,7 @@ class Placement(pb_grpc.PlacementServiceServicer):
         self.closing = asyncio.Event()
         """Set when the server stops: ends the watches."""
 
-    async def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:  # noqa: N802
+    async def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:
         """What would be decided; see the proto."""
         key = ""
         kind = request.WhichOneof("input")
@@ -99,19 +99,17 @@ class Placement(pb_grpc.PlacementServiceServicer):
             await _abort(context, _INVALID, f"manifests: {error}")
         return plan_response(snapshot, plan, seconds, key)
 
-    async def GetGang(self, request: pb.GetGangRequest, context: Context) -> pb.Gang:  # noqa: N802
+    async def GetGang(self, request: pb.GetGangRequest, context: Context) -> pb.Gang:
         """One gang; see the proto."""
         return gang_message(await self._known(request.gang, context))
 
-    async def Explain(  # noqa: N802
-        self, request: pb.ExplainRequest, context: Context
-    ) -> pb.ExplainResponse:
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         """The text of ``muster explain``."""
         view = await self._known(request.gang, context)
         text = self._service.explain(view.gang.namespace, view.gang.name)
         return pb.ExplainResponse(text=view.text if text is None else text)
 
-    async def WatchGangs(  # noqa: N802
+    async def WatchGangs(
         self, request: pb.WatchGangsRequest, context: Context
     ) -> AsyncIterator[pb.Gang]:
         """All gangs, then their changes; see the proto."""
@@ -223,19 +221,19 @@ async def start_rpc(
     ``tls`` None is plain text, for loopback only. Raises ``ValueError`` for plain text elsewhere and
     ``RuntimeError`` when the port is taken.
     """
+    if tls is None and not _loopback(address):
+        raise ValueError(f"gRPC without TLS is for loopback only, not for {address}")
     server = grpc.aio.server(options=_OPTIONS)
     placement = Placement(service)
-    pb_grpc.add_PlacementServiceServicer_to_server(placement, server)  # type: ignore[no-untyped-call]
+    pb_grpc.add_PlacementServiceServicer_to_server(placement, server)  # type: ignore[no-untyped-call]  # generated
     rpc = RpcServer(server, placement, service)
     if reflection:
         names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         grpc_reflection.enable_server_reflection((*names, grpc_reflection.SERVICE_NAME), server)
-    if tls is not None:
-        server.add_secure_port(address, _credentials(tls, client_ca))
-    elif _loopback(address):
+    if tls is None:
         server.add_insecure_port(address)
     else:
-        raise ValueError(f"gRPC without TLS is for loopback only, not for {address}")
+        server.add_secure_port(address, _credentials(tls, client_ca))
     await rpc.start()
     return rpc
 
