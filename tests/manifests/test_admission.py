@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import copy
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from extender.admission import pod_patch
+from extender import certs
+from extender.admission import pod_patch, review
+from extender.certs import FolderStore, Serving
 from scheduler import keys
-from simulations.controlplane import Cluster
+from scheduler.kube.manifests import load_manifests
+from simulations.controlplane import Binaries, Cluster, temporary_cluster
 from topology.keys import NVIDIA_GPU
 
 pytestmark = pytest.mark.e2e
@@ -120,12 +127,9 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_the_policy_does_what_the_webhook_does(
-    policy_works: Cluster, plain_cluster: Cluster, name: str
-) -> None:
-    """Two ways of admission, one result; and nothing else of the pod changes."""
-    patched = copy.deepcopy(OURS[name])
+def patched_by_webhook(body: Object) -> Object:
+    """The pod with the webhook's patch applied."""
+    patched = copy.deepcopy(body)
     for step in pod_patch(patched):
         assert step["op"] == "add"
         *parents, last = [part.replace("~1", "/") for part in step["path"].split("/")[1:]]
@@ -133,7 +137,16 @@ def test_the_policy_does_what_the_webhook_does(
         for part in parents:
             target = target[int(part) if isinstance(target, list) else part]
         target[last] = step["value"]
-    assert admitted(policy_works, OURS[name]) == admitted(plain_cluster, patched)
+    return patched
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_policy_does_what_the_webhook_does(
+    policy_works: Cluster, plain_cluster: Cluster, name: str
+) -> None:
+    """Two ways of admission, one result; and nothing else of the pod changes."""
+    expected = admitted(plain_cluster, patched_by_webhook(OURS[name]))
+    assert admitted(policy_works, OURS[name]) == expected
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -162,3 +175,62 @@ def test_preemption_policy_is_never_touched(policy_works: Cluster) -> None:
         )
         found = admitted(policy_works, pod({keys.GANG: "g"}, priorityClassName=name))
         assert found["spec"]["preemptionPolicy"] == policy
+
+
+def test_the_webhook_selects_the_same_pods() -> None:
+    """For older API servers: the same conditions, the same namespaces, and never past a Muster that is
+    down."""
+    policy = load_manifests("admission")[0]["spec"]
+    (webhook,) = load_manifests("webhook")[0]["webhooks"]
+    constraints = policy["matchConstraints"]
+    assert webhook["matchConditions"] == policy["matchConditions"]
+    assert webhook["namespaceSelector"] == constraints["namespaceSelector"]
+    assert webhook["rules"] == constraints["resourceRules"]
+    assert webhook["failurePolicy"] == "Fail"
+
+
+def test_the_webhook_on_a_real_api_server(control_plane: Binaries, plain_cluster: Cluster) -> None:
+    """The API server accepts our answer over TLS, and asks only about our pods."""
+    asked: list[str] = []
+
+    async def mutate(request: web.Request) -> web.Response:
+        body = await request.read()
+        asked.append(body.decode())
+        return web.json_response(review(body, lambda _: False))
+
+    async def main(cluster: Cluster) -> None:
+        files = certs.issue(("127.0.0.1",), datetime.datetime.now(datetime.UTC))
+        store = FolderStore(cluster.folder / "webhook-tls")
+        await store.write(files, "")
+        serving = Serving(store, ("127.0.0.1",))
+        await serving.refresh(datetime.datetime.now(datetime.UTC))
+        app = web.Application()
+        app.router.add_post("/mutate", mutate)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving.context).start()
+            url = f"https://127.0.0.1:{runner.addresses[0][1]}/mutate"
+            await asyncio.to_thread(check, cluster, url, files[certs.CA])
+        finally:
+            await runner.cleanup()
+
+    def check(cluster: Cluster, url: str, ca: bytes) -> None:
+        config = load_manifests("webhook")[0]
+        bundle = base64.b64encode(ca).decode()
+        config["webhooks"][0]["clientConfig"] = {"url": url, "caBundle": bundle}
+        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+        cluster.api.create(path, config)
+        ours = OURS["with resources"]
+        cluster.api.wait_for(
+            "the webhook", lambda: admitted(cluster, ours)["spec"].get("schedulingGates")
+        )
+        asked.clear()
+        assert admitted(cluster, OTHERS["plain"]) == admitted(plain_cluster, OTHERS["plain"])
+        assert asked == []
+        patched = patched_by_webhook(ours)
+        assert admitted(cluster, ours) == admitted(plain_cluster, patched)
+        assert asked
+
+    with temporary_cluster(binaries=control_plane) as cluster:
+        asyncio.run(main(cluster))
