@@ -87,20 +87,23 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
+def objects_in(data: bytes, source: str) -> list[dict[str, Any]]:
+    """All objects of a manifest that is at hand; ``source`` names it. Raises ``InputError``."""
+    return [obj for document in _documents(data, source) for obj in document.objects()]
+
+
 def read_documents(path: str) -> Iterator[Document]:
     """The documents of one file that are not empty. Raises ``InputError``."""
     source = "standard input" if path == STANDARD_INPUT else path
-    yield from _documents(_text(path, source), source)
+    try:
+        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read: {error.strerror or error}") from None
+    return _documents(data, source)
 
 
-def objects_in(data: bytes, source: str) -> list[dict[str, Any]]:
-    """All objects of YAML or JSON that came from ``source``. Raises ``InputError``."""
-    with _collector_paused():
-        documents = list(_documents(_decoded(data, source), source))
-    return [obj for document in documents for obj in document.objects()]
-
-
-def _documents(text: str, source: str) -> Iterator[Document]:
+def _documents(data: bytes, source: str) -> Iterator[Document]:
+    text = _text(data, source)
     values = _json_values(text) if text.lstrip()[:1] == "{" else None
     if values is None:
         values = _yaml_values(text, source)
@@ -114,15 +117,7 @@ def _documents(text: str, source: str) -> Iterator[Document]:
             yield document
 
 
-def _text(path: str, source: str) -> str:
-    try:
-        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read: {error.strerror or error}") from None
-    return _decoded(data, source)
-
-
-def _decoded(data: bytes, source: str) -> str:
+def _text(data: bytes, source: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -127,19 +127,16 @@ def _flavors(objects: Sequence[Object]) -> Iterator[Flavor]:
                 yield flavor
 
 
-def state_of(
-    objects: Sequence[Object], base: ClusterState | None = None
-) -> tuple[ClusterState, tuple[Problem, ...]]:
-    """A ``ClusterState`` of ``objects`` and of the pods that their owners are going to make."""
+def _add(state: ClusterState, objects: Sequence[Object]) -> tuple[Problem, ...]:
+    """Put ``objects`` into ``state``, with the pods that their owners are going to make."""
     expansion = owners.expand(objects)
-    state = base or ClusterState()
     for obj in objects:
         kind = READ_KINDS.get(owners.kind_of(obj))
         if kind is not None and kind != "Pod":
             state.apply(kind, "ADDED", obj)
     for pod in expansion.pods:
         state.apply("Pod", "ADDED", pod)
-    return state, expansion.problems
+    return expansion.problems
 
 
 def kept_reservations(state: ClusterState) -> tuple[GangAssignment, ...]:
