@@ -350,10 +350,10 @@ class Engine:
         current = self.ledger.get(reservation.key)
         if current is None or current.plan_id != reservation.plan_id:
             return
-        if current.all_bound:
-            self._move(reservation.key, Trigger.ALL_BOUND)
-        else:
+        if not current.all_bound:
             self.lose(reservation.key, failure)
+        elif self.ledger.can(reservation.key, Trigger.ALL_BOUND):  # else the watch was faster
+            self._move(reservation.key, Trigger.ALL_BOUND)
 
     def _move(self, key: str, trigger: Trigger, cause: str = "") -> None:
         for effect in self.ledger.handle(key, trigger, time.monotonic(), cause):

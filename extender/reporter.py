@@ -163,6 +163,8 @@ class Reporter:
             reservation = self._ledger.get(gang.key)
             if reservation is not None and reservation.state is State.PROPOSED:
                 continue  # its commit is being written
+            if reservation is None and gang.blocked is None and gang.key not in self._latest:
+                continue  # nothing is decided yet
             record = self.record(gang)
             status = _status_of(self.known(gang.key))
             if _content(gang_status(record, gang)) != _content(status):

@@ -22,11 +22,17 @@ def muster_cluster(control_plane: Binaries) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def installed(muster_cluster: Cluster) -> LocalMuster:
+def installed(muster_cluster: Cluster) -> Iterator[LocalMuster]:
     """Muster's manifests applied, kube-scheduler configured; the process is not started."""
     muster = LocalMuster(muster_cluster)
     muster.install()
-    return muster
+    for name, value in (("low", -10), ("high", 1000)):
+        body = {"metadata": {"name": name}, "value": value}
+        muster_cluster.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
+    try:
+        yield muster
+    finally:
+        muster.stop()
 
 
 @pytest.fixture

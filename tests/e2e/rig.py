@@ -145,11 +145,15 @@ class Rig:
         found = self.cluster.api.find(f"{GANGS}/{self.name}/gangs/{gang}")
         return (found or {}).get("status", {})
 
-    def wait_phase(self, gang: str, *phases: str, timeout: float = 15.0) -> Object:
-        """The Gang's status once its phase is one of `phases`."""
+    def wait_phase(
+        self, gang: str, *phases: str, reason: str | None = None, timeout: float = 15.0
+    ) -> Object:
+        """The Gang's status once its phase is one of `phases`, for `reason` when given."""
 
         def reached() -> Object | None:
             status = self.status(gang)
+            if reason is not None and status.get("reason") != reason:
+                return None
             return status if status.get("phase") in phases else None
 
         try:

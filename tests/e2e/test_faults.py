@@ -36,8 +36,7 @@ def test_a_member_deleted_while_planned_releases_the_gang(rig: Rig) -> None:
     rig.gang("g", 4)
     rig.wait_phase("g", "Planned")
     rig.delete_pod("g-2")
-    status = rig.wait_phase("g", "Waiting")
-    assert status["reason"] == "MembersMissing"
+    rig.wait_phase("g", "Waiting", reason="MembersMissing")
     rig.never_partial({"g": 4}, 4)
     rig.create(rig.gang_pods("g", 4, members=[2]))
     everything_bound(rig, {"g": 4})
@@ -119,7 +118,7 @@ def test_a_waiting_gang_is_explained_alike_everywhere(rig: Rig) -> None:
     """Gang status, event and page say the same, in numbers; it wakes within 2 s of capacity."""
     rig.add_nodes(1)
     rig.gang("g", 3)
-    message = rig.wait_phase("g", "Waiting")["message"]
+    message = rig.wait_phase("g", "Waiting", reason="Insufficient")["message"]
     assert "1 of 3" in message
 
     def texts() -> set[str]:

@@ -41,7 +41,7 @@ def test_nothing_is_bound_until_all_fit_and_then_within_two_seconds(rig: Rig) ->
     """Room for 7 of 8 binds nothing; all eight are bound within 2 s of the eighth place appearing."""
     rig.add_nodes(7)
     rig.gang("eight", 8)
-    status = rig.wait_phase("eight", "Waiting")
+    status = rig.wait_phase("eight", "Waiting", reason="Insufficient")
     assert "7 of 8" in status["message"]
     time.sleep(2)
     assert rig.places("eight") == {}
@@ -71,7 +71,7 @@ def test_members_share_a_rack_when_they_must(rig: Rig) -> None:
     rig.add_nodes(3, labels={rack: "r1"})
     rig.add_nodes(3, labels={rack: "r2"})
     rig.gang("rack", 4, annotations={keys.GANG_TOPOLOGY_REQUIRED: "rack"})
-    status = rig.wait_phase("rack", "Waiting")
+    status = rig.wait_phase("rack", "Waiting", reason="TopologyTooSmall")
     assert "3 of 4" in status["message"]
     third = rig.add_nodes(4, labels={rack: "r3"})
     rig.wait_phase("rack", "Bound")
