@@ -108,7 +108,8 @@ def understand(objects: Sequence[Object], base: ClusterState | None = None) -> I
         except snapshot_json.SnapshotError as error:
             raise InputError(f"the Snapshot cannot be read: {error}") from None
         return Inputs(snapshot=snapshot, policy=policy)
-    state, problems = state_of(objects, base)
+    state = ClusterState() if base is None else base
+    problems = _add(state, objects)
     ignored = Counter(str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN)
     return Inputs(
         snapshot=state.snapshot(kept_reservations(state)),
