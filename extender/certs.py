@@ -28,6 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from extender.config import Config
 from scheduler.kube.client import ApiError, KubeClient
 from scheduler.kube.resources import SECRETS
+from topology.keys import SECRET_TYPE_TLS
 
 log = structlog.get_logger("muster.certs")
 
@@ -54,9 +55,7 @@ def serving_names(namespace: str, extra: Iterable[str] = ()) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, "localhost", "127.0.0.1", "::1", *extra)))
 
 
-def issue(
-    names: tuple[str, ...], now: datetime.datetime, before: Files | None = None
-) -> Files:
+def issue(names: tuple[str, ...], now: datetime.datetime, before: Files | None = None) -> Files:
     """A serving certificate for ``names``, signed by the authority of ``before`` if that has time left.
 
     A new authority is put in front of the old one in ``ca.crt``, so that clients may trust both.
@@ -96,9 +95,7 @@ def _used_up(certificate: x509.Certificate, now: datetime.datetime) -> bool:
 
 def _names_of(certificate: x509.Certificate) -> set[str]:
     try:
-        found = certificate.extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        ).value
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return set()
     addresses = found.get_values_for_type(x509.IPAddress)
@@ -127,21 +124,13 @@ def _sign(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _SKEW)
         .not_valid_after(end)
-        .add_extension(
-            x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True
-        )
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-        )
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if issuer is not None:
         server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-        alternatives = x509.SubjectAlternativeName(
-            [_alternative(name) for name in names]
-        )
-        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(
-            issuer_key.public_key()
-        )
+        alternatives = x509.SubjectAlternativeName([_alternative(name) for name in names])
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
         builder = (
             builder.add_extension(server, critical=False)
             .add_extension(alternatives, critical=False)
@@ -204,10 +193,7 @@ class SecretStore:
             return {}, ""
         try:
             data = secret.get("data") or {}
-            files = {
-                name: base64.b64decode(text, validate=True)
-                for name, text in data.items()
-            }
+            files = {name: base64.b64decode(text, validate=True) for name, text in data.items()}
         except (binascii.Error, ValueError):
             files = {}
         return files, str(secret["metadata"]["resourceVersion"])
@@ -219,17 +205,13 @@ class SecretStore:
         body = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "type": "kubernetes.io/tls",
+            "type": SECRET_TYPE_TLS,
             "metadata": metadata | ({"resourceVersion": version} if version else {}),
-            "data": {
-                key: base64.b64encode(value).decode() for key, value in files.items()
-            },
+            "data": {key: base64.b64encode(value).decode() for key, value in files.items()},
         }
         try:
             if version:
-                await self._client.replace(
-                    SECRETS, body, namespace=namespace, name=name
-                )
+                await self._client.replace(SECRETS, body, namespace=namespace, name=name)
             else:
                 await self._client.create(SECRETS, body, namespace=namespace)
         except ApiError as error:
@@ -251,24 +233,16 @@ class FolderStore:
 
     async def read(self) -> tuple[Files, str]:
         """The files that exist; their times are the version."""
-        found = [
-            path
-            for name in (CA, CA_KEY, CERT, KEY)
-            if (path := self._folder / name).exists()
-        ]
+        found = [path for name in (CA, CA_KEY, CERT, KEY) if (path := self._folder / name).exists()]
         version = repr([path.stat().st_mtime_ns for path in found])
-        return {
-            path.name: path.read_bytes() for path in found
-        }, version if found else ""
+        return {path.name: path.read_bytes() for path in found}, version if found else ""
 
     async def write(self, files: Files, version: str) -> bool:
         """Write all files, keys unreadable for others; each appears whole."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             fresh = self._folder / f".{name}.new"
-            with os.fdopen(
-                os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-            ) as f:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
                 f.write(content)
             fresh.replace(self._folder / name)
         return True
@@ -277,9 +251,7 @@ class FolderStore:
 class Serving:
     """The certificate in use. ``context`` stays the same object; new connections see a renewal."""
 
-    def __init__(
-        self, store: Store, names: tuple[str, ...], client_ca: str = ""
-    ) -> None:
+    def __init__(self, store: Store, names: tuple[str, ...], client_ca: str = "") -> None:
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.files: Files = {}
         """PEM of ``ca.crt``, ``tls.crt`` and ``tls.key`` as last loaded."""
@@ -295,9 +267,7 @@ class Serving:
 
         Raises ``CertificateError``, ``ApiError``, ``OSError`` (which an unusable pair is: ``SSLError``).
         """
-        for _ in range(
-            _ATTEMPTS
-        ):  # another replica may be making them at the same moment
+        for _ in range(_ATTEMPTS):  # another replica may be making them at the same moment
             files, version = await self._store.read()
             if not due(files, self._names, now):
                 break
@@ -306,9 +276,7 @@ class Serving:
                 log.info("certificate made", names=list(self._names))
                 break
         else:
-            raise CertificateError(
-                "the certificate is written again and again by others"
-            )
+            raise CertificateError("the certificate is written again and again by others")
         if files == self.files:
             return False
         self._load(files)
@@ -329,9 +297,7 @@ class Serving:
         missing = [name for name in (CERT, KEY) if name not in files]
         if missing:
             raise CertificateError(f"the certificate lacks {' and '.join(missing)}")
-        with (
-            tempfile.TemporaryDirectory() as folder
-        ):  # ssl reads keys from files only; mode 0700
+        with tempfile.TemporaryDirectory() as folder:  # ssl reads keys from files only; mode 0700
             paths = [Path(folder, name) for name in (CERT, KEY)]
             for path in paths:
                 path.write_bytes(files[path.name])

@@ -15,6 +15,7 @@ TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 TAINT_NOT_READY = "node.kubernetes.io/not-ready"
 TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
 MATCH_FIELD_NAME = "metadata.name"
+SECRET_TYPE_TLS = "kubernetes.io/tls"
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"  # on the bookmark that ends a streamed list
 
 # Kueue Topology - kubernetes-sigs/kueue keps/2724-topology-aware-scheduling
