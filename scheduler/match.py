@@ -52,6 +52,10 @@ class Cause(IntEnum):
     POD_ANTI_AFFINITY = 10
     SPREAD = 11
     FLAVOR = 12
+    DEVICE = 13
+    """Another class of accelerators than the one looked at."""
+    TOO_SMALL = 14
+    """Could not hold one member even if nothing ran there."""
 
 
 def holds(requirement: Requirement, value: str | None) -> bool:

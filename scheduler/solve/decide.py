@@ -28,6 +28,8 @@ class Decision:
     choice: Choice
     alone: tuple[Settled | None, ...]
     """Each gang's best places if it were the only one."""
+    hopeless: frozenset[int]
+    """Gangs that could not be placed even if they were the only ones."""
     status: str
     objective: tuple[int, ...]
     bound: tuple[int, ...]
@@ -57,7 +59,9 @@ def decide(problem: Problem, policy: Policy) -> Decision:
         objective, status = evaluate(problem, choice), "feasible"
     if bound == objective:
         status = "optimal"
-    return Decision(choice=choice, alone=alone, status=status, objective=objective, bound=bound)
+    return Decision(
+        choice=choice, alone=alone, hopeless=hopeless, status=status, objective=objective, bound=bound
+    )
 
 
 def _cells(problem: Problem, hopeless: frozenset[int]) -> int:

@@ -1,0 +1,201 @@
+"""What is missing for one gang on one flavor, when it does not fit even alone: the numbers and the words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler.match import BoolArray, Cause, Fleet, IntArray
+from scheduler.model import Code, Gang, PodSet, Reason
+from scheduler.snapshot import Snapshot
+from scheduler.solve.problem import GangRow, Option, Problem, Role
+from topology.resources import CPU, MEMORY, PODS
+
+_EXCLUDED = {
+    Cause.NOT_READY: ("excludedNotReady", "not ready"),
+    Cause.CORDONED: ("excludedCordoned", "cordoned"),
+    Cause.UNTRUSTED: ("excludedUntrusted", "with accelerators that cannot be trusted"),
+    Cause.REFUSED: ("excludedRefused", "refused by kube-scheduler lately"),
+    Cause.TAINT: ("excludedByTaint", "by taint"),
+    Cause.SELECTOR: ("excludedBySelector", "by the pod's node selector"),
+    Cause.AFFINITY: ("excludedByAffinity", "by node affinity"),
+    Cause.PORTS: ("excludedByPorts", "by host ports in use"),
+    Cause.POD_AFFINITY: ("excludedByPodAffinity", "by pod affinity"),
+    Cause.POD_ANTI_AFFINITY: ("excludedByPodAntiAffinity", "by pod anti-affinity"),
+    Cause.SPREAD: ("excludedBySpread", "without the label of its topology spread"),
+    Cause.FLAVOR: ("excludedByFlavor", "by flavor"),
+    Cause.DEVICE: ("excludedByDevice", "by class of accelerator"),
+    Cause.TOO_SMALL: ("excludedTooSmall", "too small even when empty"),
+}
+"""Cause -> key among the numbers, words; in the order of the enumeration, the flavor first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One role on the nodes of one option."""
+
+    role: Role
+    podset: PodSet
+    needed: int
+    """New members without which the gang does not start."""
+    mask: BoolArray
+    room: IntArray
+
+    @property
+    def fits(self) -> int:
+        return min(int(self.room.sum()), self.needed)
+
+
+class Lack:
+    """Looks at the nodes as they are before this decision (running pods and reservations taken off)."""
+
+    def __init__(self, problem: Problem, snapshot: Snapshot) -> None:
+        self._problem, self._tree = problem, snapshot.tree
+        self._fleet = Fleet(snapshot.nodes)
+        self._allocatable = [state.node.allocatable for state in snapshot.nodes]
+
+    def reason(self, gang: Gang, number: int, options: Sequence[Option], serves: BoolArray) -> Reason:
+        """Why the gang does not fit on a flavor, whose best device class speaks for it."""
+        row = self._problem.gangs[number]
+        looks = max(
+            ([*self._looks(gang, row, option)] for option in options),
+            key=lambda looks: sum(look.fits for look in looks),
+        )
+        look = min(looks, key=lambda look: (look.fits >= look.needed, look.fits - look.needed))
+        numbers, excluded = self._excluded(look, serves)
+        numbers = {"membersNeeded": look.needed, "membersFit": look.fits, **numbers}
+        matching = f"{numbers['nodesMatching']} of {len(look.mask)} nodes match"
+        if excluded:
+            matching += f": {', '.join(excluded)}"
+        who = f"of role {look.role.name} " if len(looks) > 1 else ""
+        missing, words = self._missing(look)
+        each = f"(each needs {_amounts(look.podset, missing)})"
+        if not numbers["nodesMatching"]:
+            code = Code.REFUSED if numbers.get("excludedRefused") else Code.NO_NODES
+            return Reason(code=code, message=f"no node takes members {who}{each}; {matching}", numbers=numbers)
+        head = f"{look.fits} of {look.needed} members {who}fit {each}"
+        if look.fits < look.needed:
+            numbers["missing"] = next(iter(missing.values()), 0)
+            short = look.needed - look.fits
+            more = f"{short} more {'node' if short == 1 else 'nodes'}"
+            message = f"{head}; {words}; {matching}; {more} with so much free would do"
+            code = Code.REFUSED if self._refused_would_do(look, serves) else Code.INSUFFICIENT
+            return Reason(code=code, message=message, numbers=numbers)
+        best, words = self._domain(row, looks)
+        if not words:
+            words = "its roles do not fit together, or not with the rules about other pods"
+        code = Code.TOPOLOGY_TOO_SMALL if best else Code.INSUFFICIENT
+        message = f"{head}, but {words}; {matching}"
+        return Reason(code=code, message=message, numbers={**numbers, **best})
+
+    def _looks(self, gang: Gang, row: GangRow, option: Option) -> list[_Look]:
+        roles = [self._problem.roles[index] for index in row.roles]
+        lows = [max(0, role.least - role.running_total) for role in roles]
+        # What the gang's minimum asks beyond those of its roles may come from any role.
+        open_ = max(0, row.least - row.running_total - sum(lows))
+        looks = []
+        for role, podset, low, mask in zip(roles, gang.podsets, lows, option.masks, strict=True):
+            more = min(open_, role.pending - low)
+            open_ -= more
+            room = self._problem.capacity(role, self._problem.free, mask)
+            looks.append(_Look(role, podset, low + more, mask, room))
+        return looks
+
+    def _excluded(self, look: _Look, serves: BoolArray) -> tuple[dict[str, int], list[str]]:
+        causes = look.role.causes.copy()
+        if look.role.follows:
+            causes[~serves] = Cause.FLAVOR
+            causes[(causes == 0) & ~look.mask] = Cause.DEVICE
+        for node in np.flatnonzero((causes == 0) & (look.room == 0)).tolist():
+            if not self._allocatable[node].fits(look.podset.request):
+                causes[node] = Cause.TOO_SMALL
+        counts = Counter(causes.tolist())
+        numbers = {"nodesMatching": counts[0], "nodesTotal": len(causes)}
+        words = []
+        for why in sorted(_EXCLUDED, key=lambda why: (why is not Cause.FLAVOR, why)):
+            if counts[why]:
+                key, text = _EXCLUDED[why]
+                numbers[key] = counts[why]
+                more = self._taints(look, causes) if why is Cause.TAINT else ""
+                words.append(f"{counts[why]} {text}{more}")
+        return numbers, words
+
+    def _taints(self, look: _Look, causes: np.ndarray[tuple[int], np.dtype[np.int8]]) -> str:
+        codes, taints = self._fleet.blocking_taints(look.podset.constraints.tolerations)
+        found = Counter(codes[causes == Cause.TAINT].tolist())
+        named = {f"{t.key}={t.value}:{t.effect}" for code in found if (t := taints[code]) is not None}
+        return f" {' and '.join(sorted(named)[:2])}" + (" and others" if len(named) > 2 else "")
+
+    def _missing(self, look: _Look) -> tuple[dict[str, int], str]:
+        """What one more member lacks on the matching node that lacks least."""
+        needs = np.flatnonzero(look.role.request > 0)
+        left = self._problem.free[look.mask] - look.room[look.mask, None] * look.role.request
+        if not len(left):
+            return {}, ""
+        short = np.maximum(look.role.request[needs] - left[:, needs], 0)
+        nearest = int((short / look.role.request[needs]).sum(axis=1).argmin())
+        names = [self._problem.resources[resource] for resource in needs]
+        missing = {name: int(n) for name, n in zip(names, short[nearest], strict=True) if n}
+        shown = " and ".join(_amount(name, amount) for name, amount in missing.items())
+        return missing, f"the node that lacks least lacks {shown} for one more"
+
+    def _refused_would_do(self, look: _Look, serves: BoolArray) -> bool:
+        refused = (look.role.causes == Cause.REFUSED) & (serves | (not look.role.follows))
+        more = self._problem.capacity(look.role, self._problem.free, refused)
+        return bool(refused.any()) and look.fits + int(more.sum()) >= look.needed
+
+    def _domain(self, row: GangRow, looks: Sequence[_Look]) -> tuple[dict[str, int], str]:
+        """The domain of the strictest required level or slice that holds most members."""
+        asked = [(wish.required, wish.roles) for wish in row.wishes if wish.required is not None]
+        if asked:
+            depth, roles = max(asked)
+            inside = [look for role, look in zip(row.roles, looks, strict=True) if role in roles]
+            held = sum(self._held(depth, look) for look in inside)
+            needed = sum(look.needed for look in inside)
+            return self._best(depth, held, needed)
+        for look in looks:
+            for depth, size in look.role.slices:
+                held = self._per_domain(depth, look) // size * size
+                total = int(held[self._problem.known[depth]].sum())
+                if total < look.needed:
+                    level = self._problem.levels[depth]
+                    words = f"only {total} of {look.needed} in whole groups of {size} per {level}"
+                    return {"membersInSlices": total}, words
+        return {}, ""
+
+    def _per_domain(self, depth: int, look: _Look) -> IntArray:
+        of, domains = self._problem.domain_of[depth], len(self._problem.known[depth])
+        return np.bincount(of, weights=look.room, minlength=domains).astype(np.int64)
+
+    def _held(self, depth: int, look: _Look) -> IntArray:
+        return np.minimum(self._per_domain(depth, look), look.needed)
+
+    def _best(self, depth: int, held: IntArray | int, needed: int) -> tuple[dict[str, int], str]:
+        level, known = self._problem.levels[depth], self._problem.known[depth]
+        inside = np.where(known, held, -1)
+        best = int(inside.argmax())
+        if not known.any():
+            return {"bestDomainHolds": 0}, f"no node has a known {level}"
+        name, most = self._tree.domains[depth][best].name, int(inside[best])
+        if most >= needed:
+            return {"bestDomainHolds": most}, f"no single {level} holds all roles at once with their rules"
+        return {"bestDomainHolds": most}, f"the best {level} {name} holds {most} of {needed}"
+
+
+def _amounts(podset: PodSet, missing: Iterable[str]) -> str:
+    """The requests that decide: extended resources and what is missing, else cpu and memory."""
+    amounts = {name: need for name, need in podset.request.amounts.items() if need > 0}
+    deciding = [name for name in sorted(amounts) if "/" in name or name in missing]
+    shown = deciding or [name for name in (CPU, MEMORY) if name in amounts]
+    return " and ".join(_amount(name, amounts[name]) for name in shown) or "a place for a pod"
+
+
+def _amount(name: str, value: int) -> str:
+    if name == CPU:
+        return f"{value / 1000:g} {CPU}"
+    if name == MEMORY and value >= 1 << 30:
+        return f"{value / (1 << 30):.4g} GiB of memory"
+    return f"{value} {'places for pods' if name == PODS else name}"
