@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import muster
 from tests.architecture.tree import PACKAGES, ROOT, files
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -97,10 +98,12 @@ def test_there_is_one_command_per_intent() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
 def test_documents_name_commands_that_exist(document: str) -> None:
-    """Every `make target` in a document is one of the Makefile's."""
+    """Every `make target` is one of the Makefile's, and every `muster command` one of ours."""
     text = (ROOT / document).read_text()
-    named = set(re.findall(r"(?:^|`|&& )make ([a-z-]+)", text, re.MULTILINE))
-    assert named - TARGETS == set()
+    targets = set(re.findall(r"(?:^|`|&& )make ([a-z-]+)", text, re.MULTILINE))
+    assert targets - TARGETS == set()
+    commands = set(re.findall(r"(?:^|`|\| |bin/)muster ([a-z-]+)", text, re.MULTILINE))
+    assert commands - set(muster.COMMANDS) == set()
 
 
 def test_ci_runs_what_developers_run() -> None:

@@ -11,8 +11,8 @@ from tests.architecture.tree import files, literals, modules, name
 MODULE_LINES = 400
 FUNCTION_LINES = 50
 
-KEY = re.compile(r"(?<![\w./:@-])(?:[a-z0-9-]+\.)+[a-z]{2,}/(?!v\d+\w*$)[A-Za-z]")
-"""`domain/name` with a dot in the domain: a label, annotation or resource; not a version of an API."""
+KEY = re.compile(r"(?<![\w./:@-])(?:[a-z0-9-]+\.)+[a-z]{2,}/(?!v\d+\w*$)[A-Za-z][\w.-]*+(?!/)")
+"""`domain/name` with a dot in the domain: a label, annotation or resource; not an API version or an image."""
 
 GO_MODULES = "simulations/controlplane/build.py"
 """Names Go modules, which look like keys."""
