@@ -15,8 +15,10 @@ from topology.untyped import mapping, text
 
 Object = Mapping[str, Any]
 
-MAX_SPEC_BYTES = 65_536
-"""An inline list is some lines; a larger text is a mistake, and slow to parse as YAML."""
+MAX_SPEC = 32_768
+"""Characters. An inline list is some lines; a larger text is a mistake, and slow to parse as YAML."""
+_MAX_DEPTH = 20
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
 FIELDS = (
     "name", "resources", "nodeSelector", "deviceClass", "minMemory", "members", "overlay",
     "costPerHour", "performance",
@@ -31,28 +33,35 @@ class FlavorError(Exception):
 class FlavorObject:
     """A ``Flavor`` object: usable, or the reason why it is not."""
 
-    flavor: Flavor | None
+    flavor: Flavor | None = None
+    field: str = ""
     error: str = ""
+    """What is wrong with ``field`` and what would be right."""
 
 
 def read_flavor_object(obj: Object) -> FlavorObject:
     """Read a ``Flavor`` object of ``muster.dev/v1alpha1``. Never raises."""
     name = text(mapping(obj.get("metadata")).get("name"))
+    spec = obj.get("spec")
+    if not isinstance(spec, Mapping):
+        return FlavorObject(
+            field="spec", error=f"is missing; known fields: {', '.join(FIELDS[1:])}"
+        )
     try:
-        return FlavorObject(flavor=read_flavor(name, mapping(obj.get("spec")), "spec"))
+        return FlavorObject(flavor=read_flavor(name, spec, "spec"))
     except FlavorError as error:
-        return FlavorObject(flavor=None, error=f"Flavor {name}: {error}")
+        where, _, message = str(error).partition(": ")
+        return FlavorObject(field=where, error=message)
 
 
 def read_flavor_spec(document: str) -> tuple[Flavor, ...]:
     """Read the YAML or JSON list of the annotation ``flavor-spec``. Raises ``FlavorError``."""
-    size = len(document.encode())
-    if size > MAX_SPEC_BYTES:
-        raise FlavorError(f"{size} bytes; at most {MAX_SPEC_BYTES} are read")
+    if len(document) > MAX_SPEC:
+        raise FlavorError(f"{len(document)} characters; at most {MAX_SPEC} are read")
     items = _parse(document)
     if not isinstance(items, list) or not items:
         raise FlavorError("expected a list of flavors, each with a name")
-    flavors = []
+    flavors: list[Flavor] = []
     for index, item in enumerate(items):
         if not isinstance(item, Mapping):
             raise FlavorError(f"[{index}]: expected a mapping with a name, not {_show(item)}")
@@ -71,14 +80,24 @@ def _parse(document: str) -> object:
     except (ValueError, RecursionError):
         pass  # YAML that is no JSON
     try:
-        for event in yaml.parse(document, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise FlavorError("YAML aliases are not read")
-        return yaml.safe_load(document)
+        _check_events(document)
+        return yaml.load(document, Loader=_LOADER)  # noqa: S506 - it is the safe one
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         raise FlavorError(f"neither JSON nor YAML{where}") from None
+
+
+def _check_events(document: str) -> None:
+    """Refuse what makes a short text a large or deep value."""
+    depth = 0
+    for event in yaml.parse(document, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise FlavorError("YAML aliases are not read")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise FlavorError(f"more than {_MAX_DEPTH} levels deep")
 
 
 def read_flavor(name: str, spec: Object, where: str) -> Flavor:
@@ -148,9 +167,15 @@ def _optional_text(value: Any, where: str) -> str | None:
 
 
 def _optional_mapping(value: Any, where: str) -> Mapping[str, object] | None:
-    if value is None or isinstance(value, Mapping):
-        return value
-    raise FlavorError(f"{where}: {_show(value)} is not a mapping")
+    if value is None:
+        return None
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        plain = None  # YAML can say more than JSON, such as dates
+    if isinstance(plain, dict):
+        return plain
+    raise FlavorError(f"{where}: {_show(value)} is not a mapping of JSON values")
 
 
 def _cost(value: Any, where: str) -> str | None:
@@ -188,7 +213,7 @@ def select(
             shown = ", ".join(known[:10]) or "none"
             raise FlavorError(f"flavor {name!r} does not exist; known: {shown}")
         elif found.flavor is None:
-            raise FlavorError(found.error)
+            raise FlavorError(f"Flavor {name}: {found.field}: {found.error}")
         else:
             flavors.append(found.flavor)
     return tuple(flavors)

@@ -60,6 +60,8 @@ class Pod:
     namespace_selectors: NamespaceSelectors = ()
     """What ``constraints`` still lack to be whole: see ``pod_constraints.resolved``."""
     priority: int = 0
+    priority_class: str | None = None
+    """Class whose value ``priority`` is to be; None when the API server has resolved it."""
     created_seconds: int = 0
     scheduler_name: str = "default-scheduler"
     problems: tuple[Problem, ...] = ()
@@ -81,8 +83,8 @@ class Pod:
         return tuple(r for r in self.request if is_extended(r) and self.request[r] > 0)
 
 
-def read_pod(obj: Object, priorities: Mapping[str, int] | None = None) -> Pod:
-    """Read a pod. ``priorities`` gives values of PriorityClasses for pods whose priority is not resolved."""
+def read_pod(obj: Object) -> Pod:
+    """Read a pod. Its priority is 0 while only its ``priority_class`` is known."""
     metadata, spec, status = (mapping(obj.get(key)) for key in ("metadata", "spec", "status"))
     namespace = text(metadata.get("namespace")) or "default"
     name = text(metadata.get("name"))
@@ -91,6 +93,7 @@ def read_pod(obj: Object, priorities: Mapping[str, int] | None = None) -> Pod:
     constraints, selectors, more = read_constraints(spec, namespace, labels)
     annotations, too_long = _annotations(metadata)
     scheduled, refusal = _scheduled(status)
+    priority = spec.get("priority")
     return Pod(
         namespace=namespace,
         name=name,
@@ -111,7 +114,8 @@ def read_pod(obj: Object, priorities: Mapping[str, int] | None = None) -> Pod:
         request=request,
         constraints=constraints,
         namespace_selectors=selectors,
-        priority=_priority(spec, priorities or {}),
+        priority=priority if isinstance(priority, int) else 0,
+        priority_class=(None if isinstance(priority, int) else text(spec.get("priorityClassName"))),
         created_seconds=seconds(metadata.get("creationTimestamp")),
         scheduler_name=text(spec.get("schedulerName")) or "default-scheduler",
         problems=tuple(
@@ -160,19 +164,3 @@ def _scheduled(status: Object) -> tuple[bool | None, str]:
             if condition.get("reason") in ("Unschedulable", "SchedulerError"):
                 return False, text(condition.get("message"))
     return None, ""
-
-
-_SYSTEM_PRIORITIES = {
-    "system-cluster-critical": 2_000_000_000,
-    "system-node-critical": 2_000_001_000,
-}
-"""Classes that exist in every cluster - k8s.io/kubernetes pkg/apis/scheduling."""
-
-
-def _priority(spec: Object, priorities: Mapping[str, int]) -> int:
-    """The resolved priority; else that of the class; else that of the default class (under ``""``)."""
-    priority = spec.get("priority")
-    if isinstance(priority, int) and not isinstance(priority, bool):
-        return priority
-    name = text(spec.get("priorityClassName"))
-    return {**_SYSTEM_PRIORITIES, **priorities}.get(name, priorities.get("", 0))

@@ -1,4 +1,4 @@
-"""A snapshot with its policy as one JSON document (``kind: Snapshot``), so that a decision can be replayed."""
+"""A snapshot and its policy as one JSON document (``kind: Snapshot``): a decision can be replayed."""
 
 from __future__ import annotations
 

@@ -7,34 +7,35 @@ topology objects change.
 
 from __future__ import annotations
 
-import copy
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from scheduler.flavors import FlavorObject, read_flavor_object
-from scheduler.gangs import GangSource, claim
+from scheduler.gang_index import GangIndex
 from scheduler.gangs.context import Context
-from scheduler.model import Constraints, Gang, GangAssignment
+from scheduler.model import Gang, GangAssignment
+from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod, read_pod
+from scheduler.priorities import Priorities
 from scheduler.snapshot import NodeState, RunningPod, Snapshot
 from topology.model import Node, Problem
 from topology.nodes import read_node
 from topology.resources import Resources
 from topology.sources import Hierarchies
+from topology.sources.hierarchy import Hierarchy
+from topology.sources.node_labels import PRESETS
 from topology.tree import TopologyTree
 from topology.untyped import mapping, strings, text
 
 Object = Mapping[str, Any]
 
-_NOTHING = Constraints()
-
 
 class ClusterState:
     """Nodes, pods, gangs and what they refer to. Not thread-safe: one task owns it."""
 
-    def __init__(self) -> None:
+    def __init__(self, presets: Sequence[Hierarchy] = PRESETS) -> None:
+        """``presets`` are the node labels that are understood as levels."""
         self.pods: dict[str, Pod] = {}
         """Pods that are not finished, by uid."""
         self.namespaces: dict[str, Mapping[str, str]] = {}
@@ -43,26 +44,27 @@ class ClusterState:
         """``Gang`` objects as they are, by ``namespace/name``."""
         self.generation = 0
         """Counts effective changes; ``Gang`` objects, which we write ourselves, do not count."""
+        self._presets = presets
         self._nodes: dict[str, Node] = {}
         self._on_node: dict[str, dict[str, RunningPod]] = {}
         self._states: dict[str, NodeState] = {}
         self._topologies: dict[str, Object] = {}
         self._flavors: dict[str, FlavorObject] = {}
-        self._priorities: dict[str, int] = {}
-        self._members: dict[str, dict[str, tuple[GangSource, Pod]]] = {}
-        self._gang_of: dict[str, str] = {}
-        self._gangs: dict[str, Gang] = {}
-        self._asked: Counter[str] = Counter()
+        self._priorities = Priorities()
+        self._uid_of: dict[tuple[str, str], str] = {}
+        self._wrong: dict[str, tuple[Problem, ...]] = {}
+        self._gangs = GangIndex()
         self._hierarchies = Hierarchies()
         self._tree = TopologyTree.build((), ())
-        self._tree_stale = True
-        self._gangs_stale: set[str] | None = None
-        """Keys to read again; None means all."""
+        self._tree_stale = False
 
     # -- events ----------------------------------------------------------------------------------
 
     def apply(self, kind: str, verb: str, obj: Object) -> None:
-        """Take one object: ``verb`` is ADDED, MODIFIED or DELETED. Kinds that are not ours are ignored."""
+        """Take one object: ``verb`` is ADDED, MODIFIED or DELETED.
+
+        Kinds that are not ours are ignored, and so are objects without a name.
+        """
         take = {
             "Pod": self._take_pod,
             "Node": self._take_node,
@@ -72,78 +74,99 @@ class ClusterState:
             "PriorityClass": self._take_priority,
             "Gang": self._take_gang_object,
         }.get(kind)
-        if take is not None:
+        if take is not None and _name(obj):
             take(obj, verb == "DELETED")
 
+    def replace(self, kind: str, objects: Iterable[Object]) -> None:
+        """Take all objects of a kind, after a relist: those that are not among them are gone."""
+        objects = list(objects)
+        kept = {_identity(kind, obj) for obj in objects}
+        for namespace, name in [known for known in self._known(kind) if known not in kept]:
+            metadata: dict[str, Any] = {"namespace": namespace, "name": name}
+            if kind == "Pod":
+                metadata["uid"] = self._uid_of[namespace, name]
+            self.apply(kind, "DELETED", {"metadata": metadata})
+        for obj in objects:
+            self.apply(kind, "MODIFIED", obj)
+
+    def _known(self, kind: str) -> list[tuple[str, str]]:
+        """(namespace, name) of the objects of a kind; the namespace is empty where there is none."""
+        if kind == "Pod":
+            return list(self._uid_of)
+        if kind == "Gang":
+            return [(key.partition("/")[0], key.partition("/")[2]) for key in self.gang_objects]
+        names: Iterable[str] = {
+            "Node": self._nodes.keys(),
+            "Namespace": self.namespaces.keys(),
+            "Flavor": self._flavors.keys(),
+            "Topology": self._topologies.keys(),
+            "PriorityClass": self._priorities.names,
+        }.get(kind, ())
+        return [("", name) for name in names]
+
     def _take_pod(self, obj: Object, deleted: bool) -> None:
-        pod = read_pod(obj, self._priorities)
-        before = self.pods.get(pod.uid)
-        ours = claim(pod, self.namespaces)
+        pod = read_pod(obj)
+        stored = self._uid_of.get((pod.namespace, pod.name))
         if deleted or pod.finished:
-            if before is not None:
-                self._drop_pod(before)
+            if pod.uid in self.pods:
+                self._drop_pod(self.pods[pod.uid])
                 self.generation += 1
             return
-        if ours is None and pod.node is not None:
-            # A plain pod that runs: only what it takes and whom it keeps away is of interest.
-            few = replace(
-                _NOTHING,
-                anti_affinity=pod.constraints.anti_affinity,
-                host_ports=pod.constraints.host_ports,
-            )
-            pod = replace(pod, constraints=few if few != _NOTHING else _NOTHING)
-        if pod == before:
+        pod = self._valued(pod)
+        if pod == self.pods.get(pod.uid):
             return
-        if before is not None:
-            self._drop_pod(before)
-        self._add_pod(pod, ours)
+        if stored is not None:  # maybe of another uid: that pod was deleted, and we did not see it
+            self._drop_pod(self.pods[stored])
+        self._add_pod(pod)
         self.generation += 1
 
-    def _add_pod(self, pod: Pod, ours: tuple[GangSource, str] | None) -> None:
+    def _valued(self, pod: Pod) -> Pod:
+        """The pod with the value of its PriorityClass."""
+        if pod.priority_class is None:
+            return pod
+        return replace(pod, priority=self._priorities.value(pod.priority_class))
+
+    def _add_pod(self, pod: Pod) -> None:
         self.pods[pod.uid] = pod
+        self._uid_of[pod.namespace, pod.name] = pod.uid
+        if pod.problems:
+            self._wrong[pod.uid] = pod.problems
         if pod.node is not None:
-            self._on_node.setdefault(pod.node, {})[pod.uid] = RunningPod(
-                namespace=pod.namespace,
-                name=pod.name,
-                uid=pod.uid,
-                request=pod.request,
-                priority=pod.priority,
-                labels=pod.labels,
-                anti_affinity=pod.constraints.anti_affinity,
-                host_ports=pod.constraints.host_ports,
-            )
+            self._on_node.setdefault(pod.node, {})[pod.uid] = self._running(pod)
             self._states.pop(pod.node, None)
-        if ours is not None:
-            source, name = ours
-            key = f"{pod.namespace}/{name}"
-            self._gang_of[pod.uid] = key
-            self._members.setdefault(key, {})[pod.uid] = (source, pod)
-            self._ask(source, pod, 1)
-            self._mark_gang(key)
+        for level in self._gangs.add(pod, self.namespaces):
+            # Only a level that no hierarchy names exists by being asked for.
+            self._tree_stale |= self._hierarchies.resolve(level) is None
+
+    def _running(self, pod: Pod) -> RunningPod:
+        constraints = resolved(pod.constraints, pod.namespace_selectors, self.namespaces)
+        return RunningPod(
+            namespace=pod.namespace,
+            name=pod.name,
+            uid=pod.uid,
+            request=pod.request,
+            priority=pod.priority,
+            labels=pod.labels,
+            anti_affinity=constraints.anti_affinity,
+            host_ports=constraints.host_ports,
+        )
 
     def _drop_pod(self, pod: Pod) -> None:
-        del self.pods[pod.uid]
+        del self.pods[pod.uid], self._uid_of[pod.namespace, pod.name]
+        self._wrong.pop(pod.uid, None)
         if pod.node is not None:
-            self._on_node[pod.node].pop(pod.uid, None)
+            del self._on_node[pod.node][pod.uid]
+            if not self._on_node[pod.node]:
+                del self._on_node[pod.node]
             self._states.pop(pod.node, None)
-        key = self._gang_of.pop(pod.uid, None)
-        if key is not None:
-            source, _ = self._members[key].pop(pod.uid)
-            self._ask(source, pod, -1)
-            if not self._members[key]:
-                del self._members[key]
-            self._mark_gang(key)
+        for _ in self._gangs.drop(pod):
+            self._tree_stale |= bool(self._hierarchies.extra)
 
-    def _ask(self, source: GangSource, pod: Pod, sign: int) -> None:
-        for name in source.levels(pod):
-            known = self._asked[name] > 0
-            self._asked[name] += sign
-            if known != (self._asked[name] > 0):
-                self._tree_stale = True
-
-    def _mark_gang(self, key: str) -> None:
-        if self._gangs_stale is not None:
-            self._gangs_stale.add(key)
+    def _read_pods_again(self, pods: Iterable[Pod]) -> None:
+        """Something that pods refer to has changed."""
+        for pod in list(pods):
+            self._drop_pod(pod)
+            self._add_pod(self._valued(pod))
 
     def _take_node(self, obj: Object, deleted: bool) -> None:
         node = read_node(obj, self._hierarchies)
@@ -161,18 +184,17 @@ class ClusterState:
         self.generation += 1
 
     def _take_namespace(self, obj: Object, deleted: bool) -> None:
-        metadata = mapping(obj.get("metadata"))
-        name, labels = text(metadata.get("name")), strings(metadata.get("labels"))
+        name, labels = _name(obj), strings(mapping(obj.get("metadata")).get("labels"))
         if deleted:
             self.namespaces.pop(name, None)
         elif self.namespaces.get(name) != labels:
             self.namespaces[name] = labels
         else:
             return
-        # Whether its pods are ours may have changed.
-        for pod in [pod for pod in self.pods.values() if pod.namespace == name]:
-            self._drop_pod(pod)
-            self._add_pod(pod, claim(pod, self.namespaces))
+        # Whether its pods are ours may have changed, and whose namespace selectors take it.
+        self._read_pods_again(
+            pod for pod in self.pods.values() if pod.namespace_selectors or pod.namespace == name
+        )
         self.generation += 1
 
     def _take_flavor(self, obj: Object, deleted: bool) -> None:
@@ -181,7 +203,7 @@ class ClusterState:
             self._flavors.pop(name, None)
         else:
             self._flavors[name] = read_flavor_object(obj)
-        self._gangs_stale = None
+        self._gangs.mark_all()
         self.generation += 1
 
     def _take_topology(self, obj: Object, deleted: bool) -> None:
@@ -194,12 +216,9 @@ class ClusterState:
 
     def _take_priority(self, obj: Object, deleted: bool) -> None:
         """PriorityClasses matter for manifests only: the API server resolves the priority of its pods."""
-        value = obj.get("value")
-        names = [_name(obj), ""] if obj.get("globalDefault") is True else [_name(obj)]
-        for name in names:
-            self._priorities.pop(name, None)
-            if not deleted and isinstance(value, int):
-                self._priorities[name] = value
+        if self._priorities.take(_name(obj), obj, deleted):
+            self._read_pods_again(p for p in self.pods.values() if p.priority_class is not None)
+            self.generation += 1
 
     def _take_gang_object(self, obj: Object, deleted: bool) -> None:
         key = f"{text(mapping(obj.get('metadata')).get('namespace'))}/{_name(obj)}"
@@ -207,16 +226,6 @@ class ClusterState:
             self.gang_objects.pop(key, None)
         else:
             self.gang_objects[key] = obj
-
-    def fork(self) -> ClusterState:
-        """A copy that can be changed without changing this one; the values in it are shared."""
-        copied = copy.copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, (dict, set)):
-                setattr(copied, name, copy.copy(value))
-        copied._on_node = {node: dict(pods) for node, pods in self._on_node.items()}
-        copied._members = {gang: dict(pods) for gang, pods in self._members.items()}
-        return copied
 
     # -- views -----------------------------------------------------------------------------------
 
@@ -227,34 +236,32 @@ class ClusterState:
         return self._states
 
     def gang_of(self, uid: str) -> str | None:
-        """``namespace/name`` of the gang that the pod is a member of."""
-        return self._gang_of.get(uid)
+        """``namespace/name`` of the gang that the pod belongs to."""
+        return self._gangs.key_of(uid)
 
     def gang(self, key: str) -> Gang | None:
         """The gang ``namespace/name`` as it is now; None when it has no members."""
         self._refresh()
-        return self._gangs.get(key)
+        return self._gangs.gang(key)
 
     def gangs(self) -> tuple[Gang, ...]:
         """All gangs, in the order of namespace and name."""
         self._refresh()
-        return tuple(
-            sorted(self._gangs.values(), key=lambda gang: (gang.namespace, gang.name))
-        )
+        return self._gangs.sorted
 
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that is wrong with nodes, topologies, flavors and members of gangs."""
+        """Everything that is wrong with nodes, topologies, flavors and pods."""
         self._refresh()
-        found = list(self._hierarchies.problems)
-        for name in sorted(self._nodes):
-            found.extend(self._nodes[name].problems)
-        for name, flavor in sorted(self._flavors.items()):
+        found = {*self._hierarchies.problems}
+        for node in self._nodes.values():
+            found.update(node.problems)
+        for name, flavor in self._flavors.items():
             if flavor.flavor is None:
-                found.append(Problem(subject=f"Flavor {name}", field="spec", message=flavor.error))
-        for key in sorted(self._members):
-            for _, pod in self._members[key].values():
-                found.extend(pod.problems)
-        return tuple(found)
+                subject = f"Flavor {name}"
+                found.add(Problem(subject=subject, field=flavor.field, message=flavor.error))
+        for problems in self._wrong.values():
+            found.update(problems)
+        return tuple(sorted(found, key=str))
 
     def snapshot(
         self,
@@ -268,7 +275,7 @@ class ClusterState:
         """
         self._refresh()
         states = self._states
-        gangs = self.gangs()
+        gangs = self._gangs.sorted
         if excluded:
             gangs = tuple(
                 replace(gang, excluded_nodes=excluded[gang.key]) if gang.key in excluded else gang
@@ -284,7 +291,7 @@ class ClusterState:
                 for assignment in reservations
                 if (slots := tuple(s for s in assignment.slots if not self._runs(s.uid)))
             ),
-            namespaces=dict(self.namespaces),
+            namespaces=dict(sorted(self.namespaces.items())),
             problems=self.problems(),
             generation=self.generation,
         )
@@ -300,13 +307,21 @@ class ClusterState:
             self._rebuild_tree()
         for name in self._nodes.keys() - self._states.keys():
             self._states[name] = self._state(self._nodes[name])
-        if self._gangs_stale is None or self._gangs_stale:
-            self._read_gangs()
+        if self._gangs.stale:
+            self._gangs.read(
+                Context(
+                    flavors=self._flavors,
+                    levels=self._hierarchies.levels,
+                    resolve=self._hierarchies.resolve,
+                    namespaces=self.namespaces,
+                )
+            )
 
     def _rebuild_tree(self) -> None:
+        before = self._hierarchies
         labels = [node.labels for node in self._nodes.values()]
-        asked = [name for name, count in self._asked.items() if count > 0]
-        self._hierarchies = Hierarchies.build(labels, self._topologies.values(), asked)
+        topologies = [self._topologies[name] for name in sorted(self._topologies)]
+        self._hierarchies = Hierarchies.build(labels, topologies, self._gangs.asked, self._presets)
         for name, node in self._nodes.items():
             path = self._hierarchies.path(node.labels)
             if path != node.path:
@@ -316,7 +331,8 @@ class ClusterState:
             del self._states[name]
         self._tree = TopologyTree.build(self._nodes.values(), self._hierarchies.levels)
         self._tree_stale = False
-        self._gangs_stale = None
+        if before != self._hierarchies:
+            self._gangs.mark_all()
 
     def _state(self, node: Node) -> NodeState:
         pods = sorted(
@@ -325,28 +341,13 @@ class ClusterState:
         used = Resources.sum(pod.request for pod in pods)
         return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
 
-    def _read_gangs(self) -> None:
-        if self._gangs_stale is None:
-            self._gangs.clear()
-            stale = set(self._members)
-        else:
-            stale = self._gangs_stale
-        context = Context(
-            flavors=self._flavors,
-            levels=self._hierarchies.levels,
-            resolve=self._hierarchies.resolve,
-        )
-        for key in stale:
-            members = self._members.get(key, {}).values()
-            pods = [pod for _, pod in members if not pod.terminating]
-            if not pods:
-                self._gangs.pop(key, None)
-                continue
-            source = next(source for source, _ in members)
-            namespace, _, name = key.partition("/")
-            self._gangs[key] = source.read(namespace, name, pods, context)
-        self._gangs_stale = set()
-
 
 def _name(obj: Object) -> str:
     return text(mapping(obj.get("metadata")).get("name"))
+
+
+def _identity(kind: str, obj: Object) -> tuple[str, str]:
+    namespace = text(mapping(obj.get("metadata")).get("namespace"))
+    return (namespace or "default") if kind == "Pod" else (
+        namespace if kind == "Gang" else ""
+    ), _name(obj)

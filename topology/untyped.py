@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -36,9 +37,13 @@ def text(value: Any) -> str:
 
 
 def strings(value: Any) -> dict[str, str]:
-    """The entries of a JSON object whose keys and values are text."""
+    """The entries of a JSON object whose keys and values are text, equal texts stored once."""
     entries: Mapping[Any, Any] = mapping(value)
-    return {k: v for k, v in entries.items() if isinstance(k, str) and isinstance(v, str)}
+    return {
+        sys.intern(k): sys.intern(v)
+        for k, v in entries.items()
+        if type(k) is str and type(v) is str
+    }
 
 
 def remembered(read: Callable[[Any], _T], value: Any) -> _T:

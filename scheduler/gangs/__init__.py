@@ -44,4 +44,3 @@ def claim(pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> tuple[GangSo
         if name is not None:
             return source, name
     return None
-

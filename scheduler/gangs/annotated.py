@@ -1,4 +1,10 @@
-"""Gangs from Muster's own pod annotations (design section 3)."""
+"""Gangs from Muster's own pod annotations (design section 3).
+
+A pod with some request annotation but no ``muster.dev/gang`` is a gang of one with the pod's name. Members
+are pods that are neither finished nor being deleted. Without ``gang-size`` and ``roles`` the gang has as
+many members as there are pods. Ranks follow the natural order of pod names within a role; roles stand in
+the order leader, then by name.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +13,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scheduler import keys
-from scheduler.flavors import MAX_SPEC_BYTES, FlavorError, read_flavor_spec, select
+from scheduler.flavors import FlavorError, read_flavor_spec, select
 from scheduler.gangs.context import Context
-from scheduler.gangs.request import RequestError, at_least, level, names, quantity, show, slices
-from scheduler.model import Code, Gang, Member, PodSet, Reason, TopologyRequest
+from scheduler.gangs.request import MAX_MEMBERS, Asked, RequestError, show, whole
+from scheduler.model import Code, Gang, Member, PodSet, Reason
+from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod
 from topology.model import Flavor
 from topology.resources import Resources
 from topology.tree import natural_key
 
 NAME = "annotations"
-WATCHES = ("Pod", "Flavor")
+WATCHES: tuple[str, ...] = ("Pod", "Flavor")
 
 DEFAULT_ROLE = "main"
-_FIRST_ROLES = ("leader",)
+_LEADER = "leader"
+_MAX_NAME = 253
 _GANG_KEYS = (
     keys.GANG_SIZE, keys.GANG_MIN, keys.ROLES, keys.FLAVORS, keys.FLAVOR_SPEC,
     keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED, keys.SPREAD, keys.MODEL,
-    keys.MODEL_BYTES,
+    keys.MODEL_BYTES, keys.ROLLBACK,
 )  # fmt: skip
 _ROLE_KEYS = (
-    keys.ROLE_MIN, keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED, keys.TOPOLOGY_SLICES,
+    keys.ROLE, keys.ROLE_MIN, keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED, keys.TOPOLOGY_SLICES,
     keys.TOPOLOGY_GROUP,
 )  # fmt: skip
 _GROUP_KEYS = (keys.GROUP_TOPOLOGY_REQUIRED, keys.GROUP_TOPOLOGY_PREFERRED)
@@ -35,21 +43,21 @@ _LEVEL_KEYS = (
     keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED, keys.TOPOLOGY_REQUIRED,
     keys.TOPOLOGY_PREFERRED, keys.SPREAD, *_GROUP_KEYS,
 )  # fmt: skip
-_INDEX = re.compile(r"[-.]?\d+$")
+_INDEX = re.compile(r"-\d+$")
 
 
 def claim(pod: Pod) -> str | None:
     """The annotation ``gang``, or the pod's own name when it has only other request annotations."""
     if not keys.REQUEST_ANNOTATIONS & pod.annotations.keys():
         return None
-    return pod.annotations.get(keys.GANG) or pod.name
+    return pod.annotations.get(keys.GANG, "").strip() or pod.name
 
 
 def levels(pod: Pod) -> tuple[str, ...]:
     """Level names and label keys that the pod asks for."""
-    asked = [pod.annotations[key] for key in _LEVEL_KEYS if key in pod.annotations]
-    text = pod.annotations.get(keys.TOPOLOGY_SLICES, "")
-    asked += [part.rpartition(":")[0].strip() for part in text[:MAX_SPEC_BYTES].split(",")]
+    asked = [pod.annotations[key].strip() for key in _LEVEL_KEYS if key in pod.annotations]
+    slices = pod.annotations.get(keys.TOPOLOGY_SLICES, "")
+    asked += [part.rpartition(":")[0].strip() for part in slices.split(",")]
     return tuple(name for name in asked if name)
 
 
@@ -64,13 +72,12 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
 
 def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Gang:
     """The gang as far as its pods show it, blocked."""
-    members = tuple(_member(pod) for pod in pods)
     podset = PodSet(
         role=DEFAULT_ROLE,
         size=len(pods),
         min_count=len(pods),
         request=pods[0].request,
-        members=members,
+        members=tuple(_member(pod) for pod in pods),
     )
     return Gang(
         namespace=namespace,
@@ -78,8 +85,9 @@ def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Ga
         podsets=(podset,),
         min_members=len(pods),
         source=NAME,
-        created_seconds=min(pod.created_seconds for pod in pods),
         priority=max(pod.priority for pod in pods),
+        created_seconds=min(pod.created_seconds for pod in pods),
+        workload=_workload(name, pods),
         blocked=Reason(
             code=Code.INVALID_REQUEST,
             message=message[:900],
@@ -89,28 +97,33 @@ def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Ga
 
 
 def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Gang:
-    _check_length(pods)
-    _check_priority(pods)
-    asked = _common(pods, _GANG_KEYS, "gang")
-    flavors = _flavors(pods, asked, context)
+    _check_pods(name, pods)
+    asked = Asked.of(pods, _GANG_KEYS, "gang", context)
+    if asked.values.get(keys.ROLLBACK, "delete") != "delete":
+        value = show(asked.values[keys.ROLLBACK])
+        raise asked.wrong(keys.ROLLBACK, f"{value} is unknown; the only value is delete")
+    flavors = _flavors(asked)
     by_role: dict[str, list[Pod]] = {}
     for pod in pods:
-        by_role.setdefault(pod.annotations.get(keys.ROLE) or DEFAULT_ROLE, []).append(pod)
-    sizes = _sizes(pods, asked, {role: len(members) for role, members in by_role.items()})
-    gang_min = at_least(1, pods, asked, keys.GANG_MIN)
-    total = max(sum(sizes.values()), at_least(1, pods, asked, keys.GANG_SIZE) or 0)
+        by_role.setdefault(pod.annotations.get(keys.ROLE, "").strip() or DEFAULT_ROLE, []).append(
+            pod
+        )
+    sizes = _sizes(asked, {role: len(members) for role, members in by_role.items()})
+    total = max(sum(sizes.values()), asked.number(keys.GANG_SIZE, 1) or 0)
+    gang_min = asked.number(keys.GANG_MIN, 1)
     if gang_min is not None and gang_min > total:
-        raise RequestError(pods, keys.GANG_MIN, f"{gang_min} is more than the gang's {total} members")
+        raise asked.wrong(keys.GANG_MIN, f"{gang_min} is more than the gang's {total} members")
     lone_min = gang_min if len(sizes) == 1 else None
     podsets = tuple(
-        _podset(role, sizes[role], by_role.get(role, ()), lone_min, bool(flavors), context)
+        _podset(role, sizes[role], by_role.get(role, ()), lone_min, context)
         for role in sorted(sizes, key=_role_order)
     )
+    if flavors:
+        podsets = tuple(_following(podset, by_role.get(podset.role, ())) for podset in podsets)
     podsets = _grouped(podsets, pods, context)
     minimum = max(gang_min or 0, sum(podset.min_count for podset in podsets))
-    if gang_min is None and len(sizes) > 1:
-        # Members whose role is not known yet: all of the gang must be there.
-        minimum += total - sum(sizes.values())
+    if gang_min is None and total > sum(sizes.values()):
+        minimum += total - sum(sizes.values())  # members whose role is not known before they exist
     return Gang(
         namespace=namespace,
         name=name,
@@ -120,28 +133,30 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         priority=pods[0].priority,
         created_seconds=min(pod.created_seconds for pod in pods),
         flavors=flavors,
-        topology=TopologyRequest(
-            required=level(pods, asked, keys.GANG_TOPOLOGY_REQUIRED, context),
-            preferred=level(pods, asked, keys.GANG_TOPOLOGY_PREFERRED, context),
-        ),
-        spread=level(pods, asked, keys.SPREAD, context),
+        topology=asked.levels(keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED),
+        spread=asked.level(keys.SPREAD),
         workload=_workload(name, pods),
-        model=asked.get(keys.MODEL),
-        model_bytes=quantity(pods, asked, keys.MODEL_BYTES),
+        model=asked.values.get(keys.MODEL),
+        model_bytes=asked.quantity(keys.MODEL_BYTES),
         blocked=_missing(podsets, minimum, total) or _held_back(pods),
-        excluded_nodes=context.excluded.get(f"{namespace}/{name}", ()),
     )
 
 
-def _check_length(pods: Sequence[Pod]) -> None:
+def _check_pods(name: str, pods: Sequence[Pod]) -> None:
+    """What must hold for each pod by itself, and between any two of them."""
     for pod in pods:
-        for key in sorted(keys.REQUEST_ANNOTATIONS & pod.annotations.keys()):
-            size = len(pod.annotations[key].encode())
-            if size > MAX_SPEC_BYTES:
-                raise RequestError([pod], key, f"{size} bytes; at most {MAX_SPEC_BYTES} are read")
-
-
-def _check_priority(pods: Sequence[Pod]) -> None:
+        if pod.problems:
+            problem = pod.problems[0]
+            raise RequestError([pod], problem.field, problem.message)
+        if keys.GANG in pod.annotations and not pod.annotations[keys.GANG].strip():
+            raise RequestError([pod], keys.GANG, "is empty; expected the gang's name")
+        if keys.GANG not in pod.annotations and len(pods) > 1:
+            raise RequestError(
+                [pod], keys.GANG, f"is missing, but {name} is also the name of a gang; rename one"
+            )
+    if len(name) > _MAX_NAME:
+        message = f"{show(name)} has {len(name)} characters; at most {_MAX_NAME} make a name"
+        raise RequestError(pods, keys.GANG, message)
     other = next((pod for pod in pods if pod.priority != pods[0].priority), None)
     if other is not None:
         raise RequestError(
@@ -152,158 +167,121 @@ def _check_priority(pods: Sequence[Pod]) -> None:
         )
 
 
-def _common(pods: Sequence[Pod], wanted: Sequence[str], of: str) -> dict[str, str]:
-    """The values of some keys, which must agree among all members that carry them."""
-    found: dict[str, tuple[str, Pod]] = {}
-    for pod in pods:
-        for key in wanted:
-            value = pod.annotations.get(key)
-            if value is None:
-                continue
-            first, owner = found.setdefault(key, (value, pod))
-            if first != value:
-                raise RequestError(
-                    [pod],
-                    key,
-                    f"{show(value)}, but {show(first)} on pod {owner.name}; "
-                    f"members of one {of} must agree",
-                )
-    return {key: value for key, (value, _) in found.items()}
-
-
-def _flavors(
-    pods: Sequence[Pod], asked: Mapping[str, str], context: Context
-) -> tuple[Flavor, ...]:
+def _flavors(asked: Asked) -> tuple[Flavor, ...]:
     key = keys.FLAVOR_SPEC
     try:
-        inline = read_flavor_spec(asked[key]) if key in asked else ()
+        inline = read_flavor_spec(asked.values[key]) if key in asked.values else ()
         key = keys.FLAVORS
-        wanted = names(pods, asked, key)
-        return select(wanted, inline, context.flavors)
+        return select(asked.names(key), inline, asked.context.flavors)
     except FlavorError as error:
-        raise RequestError(_carriers(pods, key), key, str(error)) from None
+        raise asked.wrong(key, str(error)) from None
 
 
-def _carriers(pods: Sequence[Pod], key: str) -> Sequence[Pod]:
-    return [pod for pod in pods if key in pod.annotations] or pods
-
-
-def _sizes(
-    pods: Sequence[Pod], asked: Mapping[str, str], present: Mapping[str, int]
-) -> dict[str, int]:
+def _sizes(asked: Asked, present: Mapping[str, int]) -> dict[str, int]:
     """Members of each role: by ``roles``, by ``gang-size`` for a lone role, else as many as there are."""
-    size = at_least(1, pods, asked, keys.GANG_SIZE)
-    if size is not None and size < len(pods):
-        raise RequestError(
-            _carriers(pods, keys.GANG_SIZE),
-            keys.GANG_SIZE,
-            f"{size} is less than the {len(pods)} members that exist",
-        )
-    sizes = _roles(pods, asked)
-    if sizes is None:
-        if size is not None and len(present) == 1:
-            return dict.fromkeys(present, size)
-        return dict(present)
+    size, exist = asked.number(keys.GANG_SIZE, 1), sum(present.values())
+    if size is not None and size < exist:
+        raise asked.wrong(keys.GANG_SIZE, f"{size} is less than the {exist} members that exist")
+    sizes = _roles(asked)
+    if not sizes:
+        lone = size is not None and len(present) == 1
+        return dict.fromkeys(present, size or 0) if lone else dict(present)
     for role, count in present.items():
         if role not in sizes:
-            shown = ", ".join(sizes)
-            raise RequestError(pods, keys.ROLES, f"role {role} is missing; it names {shown}")
+            named = ", ".join(sizes)
+            raise asked.wrong(keys.ROLES, f"role {role}, which a member has, is not among {named}")
         if count > sizes[role]:
-            raise RequestError(
-                pods, keys.ROLES, f"{role}={sizes[role]}, but {count} members of it exist"
-            )
-    if size is not None and size != sum(sizes.values()):
-        raise RequestError(
-            pods, keys.ROLES, f"the sizes add up to {sum(sizes.values())}, but gang-size is {size}"
-        )
+            raise asked.wrong(keys.ROLES, f"{role}={sizes[role]}, but {count} members of it exist")
+    total = sum(sizes.values())
+    if size is not None and size != total:
+        raise asked.wrong(keys.ROLES, f"the sizes add up to {total}, but gang-size is {size}")
     return sizes
 
 
-def _roles(pods: Sequence[Pod], asked: Mapping[str, str]) -> dict[str, int] | None:
-    if keys.ROLES not in asked:
-        return None
+def _roles(asked: Asked) -> dict[str, int]:
     sizes: dict[str, int] = {}
-    for part in asked[keys.ROLES].split(","):
-        role, equals, count = (piece.strip() for piece in part.partition("="))
-        if not role or not equals or not count.isascii() or not count.isdigit() or int(count) < 1:
-            raise RequestError(
-                _carriers(pods, keys.ROLES),
-                keys.ROLES,
-                f"{show(part)} is not ROLE=COUNT with a count from 1 up, as in prefill=2,decode=4",
-            )
+    for part in asked.names(keys.ROLES):
+        role, _, count = (piece.strip() for piece in part.partition("="))
+        number = whole(count)
+        if not role or not number or number > MAX_MEMBERS:
+            expected = "ROLE=COUNT with a count from 1 up, as in prefill=2,decode=4"
+            raise asked.wrong(keys.ROLES, f"{show(part)} is not {expected}")
         if role in sizes:
-            raise RequestError(pods, keys.ROLES, f"role {role} is named twice")
-        sizes[role] = int(count)
+            raise asked.wrong(keys.ROLES, f"role {role} is named twice")
+        sizes[role] = number
     return sizes
 
 
 def _podset(
-    role: str,
-    size: int,
-    pods: Sequence[Pod],
-    lone_min: int | None,
-    has_flavors: bool,
-    context: Context,
+    role: str, size: int, pods: Sequence[Pod], lone_min: int | None, context: Context
 ) -> PodSet:
     if not pods:
         # Nobody of this role exists yet: the gang is blocked for missing members.
         return PodSet(role=role, size=size, min_count=size, request=Resources())
     _check_alike(role, pods)
-    asked = _common(pods, _ROLE_KEYS, "role")
-    minimum = at_least(0, pods, asked, keys.ROLE_MIN)
+    asked = Asked.of(pods, _ROLE_KEYS, "role", context)
+    asked.name(keys.ROLE)
+    minimum = asked.number(keys.ROLE_MIN, 0)
     if minimum is not None and minimum > size:
-        raise RequestError(
-            _carriers(pods, keys.ROLE_MIN),
-            keys.ROLE_MIN,
-            f"{minimum} is more than the {size} members of role {role}",
-        )
+        message = f"{minimum} is more than the {size} members of role {role}"
+        raise asked.wrong(keys.ROLE_MIN, message)
     if minimum is None:
         minimum = size if lone_min is None else lone_min
-    pending = next((pod for pod in pods if pod.node is None), pods[0])
-    asks_flavors = any(
-        key in pod.annotations for pod in pods for key in (keys.FLAVORS, keys.FLAVOR_SPEC)
-    )
+    sample = _waiting(pods)[0]
     return PodSet(
         role=role,
         size=size,
         min_count=minimum,
-        request=pending.request,
+        request=sample.request,
         members=tuple(_member(pod) for pod in pods),
-        follows_flavors=has_flavors and (asks_flavors or bool(pending.extended)),
-        labels=pending.labels,
-        constraints=pending.constraints,
-        topology=TopologyRequest(
-            required=level(pods, asked, keys.TOPOLOGY_REQUIRED, context),
-            preferred=level(pods, asked, keys.TOPOLOGY_PREFERRED, context),
+        labels=dict(
+            item for item in sample.labels.items() if all(item in p.labels.items() for p in pods)
         ),
-        slices=slices(pods, asked, size, context),
-        group=asked.get(keys.TOPOLOGY_GROUP),
+        constraints=resolved(sample.constraints, sample.namespace_selectors, context.namespaces),
+        topology=asked.levels(keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED),
+        slices=asked.slices(size),
+        group=asked.name(keys.TOPOLOGY_GROUP),
     )
 
 
+def _waiting(pods: Sequence[Pod]) -> Sequence[Pod]:
+    """The members that the decision is about; all when they all run."""
+    return [pod for pod in pods if pod.node is None] or pods
+
+
+def _following(podset: PodSet, pods: Sequence[Pod]) -> PodSet:
+    """A PodSet that neither asks for flavors nor for cards (a router) is free of the gang's flavors."""
+    follows = any(
+        pod.extended or keys.FLAVORS in pod.annotations or keys.FLAVOR_SPEC in pod.annotations
+        for pod in pods
+    )
+    return replace(podset, follows_flavors=follows)
+
+
 def _check_alike(role: str, pods: Sequence[Pod]) -> None:
-    first = pods[0]
-    for pod in pods[1:]:
+    """Members of one role that still wait must be interchangeable."""
+    first, *others = _waiting(pods)
+    hint = f"give members that differ different roles ({keys.ROLE})"
+    for pod in others:
         if pod.request != first.request:
             name = next(
-                name
-                for name in sorted({*pod.request.amounts, *first.request.amounts})
-                if pod.request[name] != first.request[name]
+                n for n in (*pod.request, *first.request) if pod.request[n] != first.request[n]
             )
             raise RequestError(
                 [pod],
-                "spec.containers.resources",
+                "spec.containers[].resources",
                 f"requests {pod.request[name]} {name}, but pod {first.name} of the same role {role} "
-                f"requests {first.request[name]}; give members that differ roles ({keys.ROLE})",
+                f"requests {first.request[name]}; {hint}",
             )
-    waiting = [pod for pod in pods if pod.node is None]
-    for pod in waiting[1:]:
-        if pod.constraints != waiting[0].constraints:
+        if (pod.constraints, pod.namespace_selectors) != (
+            first.constraints,
+            first.namespace_selectors,
+        ):
             raise RequestError(
                 [pod],
                 "spec",
-                f"node selector, affinity, tolerations, spread or host ports differ from pod "
-                f"{waiting[0].name} of the same role {role}; give members that differ roles ({keys.ROLE})",
+                "node selector, affinity, tolerations, spread or host ports differ from pod "
+                f"{first.name} of the same role {role}; {hint}",
             )
 
 
@@ -311,18 +289,15 @@ def _grouped(
     podsets: tuple[PodSet, ...], pods: Sequence[Pod], context: Context
 ) -> tuple[PodSet, ...]:
     """Put each group's topology request into its PodSets."""
-    requests: dict[str, TopologyRequest] = {}
-    for group in sorted({podset.group for podset in podsets if podset.group}):
-        members = [pod for pod in pods if pod.annotations.get(keys.TOPOLOGY_GROUP) == group]
-        asked = _common(members, _GROUP_KEYS, "topology group")
-        requests[group] = TopologyRequest(
-            required=level(members, asked, keys.GROUP_TOPOLOGY_REQUIRED, context),
-            preferred=level(members, asked, keys.GROUP_TOPOLOGY_PREFERRED, context),
-        )
     for pod in pods:
         lone = [key for key in _GROUP_KEYS if key in pod.annotations]
         if lone and keys.TOPOLOGY_GROUP not in pod.annotations:
             raise RequestError([pod], lone[0], f"needs {keys.TOPOLOGY_GROUP} to name the group")
+    requests = {}
+    for group in sorted({podset.group for podset in podsets if podset.group}):
+        members = [p for p in pods if p.annotations.get(keys.TOPOLOGY_GROUP, "").strip() == group]
+        asked = Asked.of(members, _GROUP_KEYS, "topology group", context)
+        requests[group] = asked.levels(*_GROUP_KEYS)
     return tuple(
         replace(podset, group_topology=requests[podset.group]) if podset.group else podset
         for podset in podsets
@@ -331,15 +306,18 @@ def _grouped(
 
 def _missing(podsets: Sequence[PodSet], minimum: int, total: int) -> Reason | None:
     present = sum(len(podset.members) for podset in podsets)
-    short = [p for p in podsets if len(p.members) < p.min_count]
-    if present >= minimum and not short:
+    short = [
+        (p.min_count - len(p.members), p.role) for p in podsets if len(p.members) < p.min_count
+    ]
+    needed = present + max(minimum - present, sum(count for count, _ in short))
+    if needed == present:
         return None
-    parts = [f"{len(p.members)} of {p.min_count} of role {p.role}" for p in short]
-    roles = f" ({', '.join(parts)})" if len(podsets) > 1 and parts else ""
+    roles = ", ".join(f"{count} of role {role}" for count, role in short)
     return Reason(
         code=Code.MEMBERS_MISSING,
-        message=f"{present} of {minimum} members exist{roles}; waiting for the others to be created",
-        numbers={"membersPresent": present, "membersNeeded": minimum, "membersTotal": total},
+        message=f"{present} of {needed} members exist; "
+        f"not created yet: {roles or f'{needed - present} of any role'}",
+        numbers={"membersPresent": present, "membersNeeded": needed, "membersTotal": total},
     )
 
 
@@ -361,11 +339,12 @@ def _member(pod: Pod) -> Member:
     return Member(pod=pod.name, uid=pod.uid, node=pod.node)
 
 
-def _role_order(role: str) -> tuple[bool, str]:
+def _role_order(role: str) -> tuple[bool, object]:
     """Leaders first, then by name: the order of ranks."""
-    return (role not in _FIRST_ROLES, role)
+    return (role != _LEADER, natural_key(role))
 
 
 def _workload(name: str, pods: Sequence[Pod]) -> str:
+    """The owner, or the gang's name, without the index that tells replicas apart."""
     owner = pods[0].owner
-    return f"{owner.kind}/{owner.name}" if owner else _INDEX.sub("", name) or name
+    return _INDEX.sub("", f"{owner.kind}/{owner.name}" if owner else name) or name

@@ -10,10 +10,10 @@ from scheduler.flavors import FlavorObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Flavor objects by name, the levels of the fleet, and nodes to avoid by gang key."""
+    """Flavor objects by name, the levels of the fleet, and the labels of namespaces by name."""
 
     flavors: Mapping[str, FlavorObject] = field(default_factory=dict)
     levels: tuple[str, ...] = ("host",)
     resolve: Callable[[str], str | None] = lambda name: name if name == "host" else None
     """Level name for a level name or node label key; None for an unknown one."""
-    excluded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

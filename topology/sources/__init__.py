@@ -15,6 +15,7 @@ from topology.keys import HOSTNAME
 from topology.model import HOST, PathStep, Problem
 from topology.sources import extra, kueue, node_labels
 from topology.sources.hierarchy import Hierarchy, Labels, LevelKey
+from topology.sources.node_labels import PRESETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Hierarchies:
         nodes: Sequence[Labels],
         topologies: Iterable[Mapping[str, Any]] = (),
         asked: Iterable[str] = (),
-        presets: Sequence[Hierarchy] = node_labels.PRESETS,
+        presets: Sequence[Hierarchy] = PRESETS,
     ) -> Hierarchies:
         """Hierarchies for nodes with these labels.
 
