@@ -104,8 +104,10 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
         return False
     if toleration.operator == "Exists":
         return True
-    return bool(toleration.key) and toleration.operator in ("", "Equal") and (
-        toleration.value == taint.value
+    return (
+        bool(toleration.key)
+        and toleration.operator in ("", "Equal")
+        and (toleration.value == taint.value)
     )
 
 

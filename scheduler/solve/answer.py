@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from scheduler.model import Gang, GangAssignment, PassedOver, PodSet, Reason, Slot
@@ -12,7 +13,9 @@ from scheduler.solve.problem import Problem
 from scheduler.solve.reasons import Why
 
 
-def assignments(snapshot: Snapshot, problem: Problem, decision: Decision) -> tuple[GangAssignment, ...]:
+def assignments(
+    snapshot: Snapshot, problem: Problem, decision: Decision
+) -> tuple[GangAssignment, ...]:
     """One assignment for every gang of the snapshot, in its order."""
     reserved = {assignment.key: assignment for assignment in snapshot.reservations}
     numbers = {gang.key: number for number, gang in enumerate(to_plan(snapshot))}
@@ -71,7 +74,7 @@ def _planned(
     )
 
 
-def _slots(snapshot: Snapshot, podset: PodSet, counts: dict[int, int]) -> list[Slot]:
+def _slots(snapshot: Snapshot, podset: PodSet, counts: Mapping[int, int]) -> list[Slot]:
     """Members in rank order onto nodes in tree order: adjacent ranks stand near each other."""
     places = [node for node, count in sorted(counts.items()) for _ in range(count)]
     ranks = {id(member): rank for rank, member in enumerate(podset.members)}

@@ -52,7 +52,9 @@ def build(snapshot: Snapshot) -> Problem:
     """The problem of placing ``to_plan(snapshot)``."""
     gangs = to_plan(snapshot)
     nodes = _read_nodes(snapshot, gangs)
-    newcomers = [couple.Newcomer(gang.namespace, podset) for gang in gangs for podset in gang.podsets]
+    newcomers = [
+        couple.Newcomer(gang.namespace, podset) for gang in gangs for podset in gang.podsets
+    ]
     pods = couple.standing_pods(snapshot, nodes.fleet, newcomers)
     roles: list[Role] = []
     rows: list[GangRow] = []
@@ -77,7 +79,9 @@ def build(snapshot: Snapshot) -> Problem:
         roles=tuple(roles),
         free=np.maximum(nodes.free, 0),
         domain_of=domain_of,
-        known=tuple(np.array([d.known for d in level], dtype=bool) for level in snapshot.tree.domains),
+        known=tuple(
+            np.array([d.known for d in level], dtype=bool) for level in snapshot.tree.domains
+        ),
         idle=tuple(
             _any(domain_of[depth], nodes.has_cards, len(level))
             & ~_any(domain_of[depth], nodes.in_use, len(level))
@@ -109,7 +113,8 @@ def _read_nodes(snapshot: Snapshot, gangs: Sequence[Gang]) -> _Fleet:
     fleet = Fleet(states)
     shape = (len(states), len(resources))
     free = np.array(
-        [[state.free.amounts.get(name, 0) for name in resources] for state in states], dtype=np.int64
+        [[state.free.amounts.get(name, 0) for name in resources] for state in states],
+        dtype=np.int64,
     ).reshape(shape)
     for assignment in snapshot.reservations:
         for slot in assignment.slots:
@@ -135,7 +140,9 @@ def _read_nodes(snapshot: Snapshot, gangs: Sequence[Gang]) -> _Fleet:
         dtype=np.int64,
     ).reshape(len(states), 5)
     card_column = table[:, 0]
-    left = free[np.arange(len(states)), card_column] if resources else np.zeros(len(states), np.int64)
+    left = (
+        free[np.arange(len(states)), card_column] if resources else np.zeros(len(states), np.int64)
+    )
     has_cards = (card_column >= 0) & (table[:, 3] > 0)
     return _Fleet(
         fleet=fleet,
@@ -203,7 +210,9 @@ def _gang(
         options=tuple(_options(mine, flavors, nodes)),
         runs=running >= gang.min_members and all(r.running_total >= r.least for r in mine),
         whole=_wish(own, gang.topology, tree),
-        groups=tuple(_wish(members, shared[name], tree) for name, members in sorted(groups.items())),
+        groups=tuple(
+            _wish(members, shared[name], tree) for name, members in sorted(groups.items())
+        ),
         each=tuple(
             _wish((index,), podset.topology, tree)
             for index, podset in zip(own, gang.podsets, strict=True)
@@ -278,7 +287,10 @@ def _differs(gang: Gang, flavor: Flavor) -> Reason | None:
                         f"{flavor.name} is for pods that request {listed.get(name, 0)} {name}, "
                         f"role {podset.role} requests {podset.request[name]}"
                     ),
-                    numbers={"flavorAmount": listed.get(name, 0), "podAmount": podset.request[name]},
+                    numbers={
+                        "flavorAmount": listed.get(name, 0),
+                        "podAmount": podset.request[name],
+                    },
                 )
     return None
 
@@ -295,7 +307,7 @@ def _pinned(flavor: Flavor, roles: Sequence[Role], serves: BoolArray) -> Reason 
         return None
     return Reason(
         code=Code.RESERVED_ELSEWHERE,
-        message=f"{outside} running members stand on nodes that do not serve {flavor.name}",
+        message=f"{outside} of its running members stand on nodes that do not serve {flavor.name}",
         numbers={"runningElsewhere": outside},
     )
 
@@ -314,7 +326,10 @@ def _options(roles: Sequence[Role], flavors: Sequence[FlavorRow], nodes: _Fleet)
         if flavor.refusal is not None:
             continue
         admitted = [(role.causes == 0) & (flavor.serves | (not role.follows)) for role in roles]
-        bound = [mask & (role.cards > 0) & role.follows for role, mask in zip(roles, admitted, strict=True)]
+        bound = [
+            mask & (role.cards > 0) & role.follows
+            for role, mask in zip(roles, admitted, strict=True)
+        ]
         classes = pinned or {int(c) for mask in bound for c in np.unique(nodes.device[mask])}
         number = None if flavor.name is None else rank
         if not classes:

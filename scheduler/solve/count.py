@@ -10,62 +10,24 @@ result is the exact optimum, for mixed roles too, in milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from scheduler.match import BoolArray, IntArray
+from scheduler.solve.ground import Ground
 from scheduler.solve.problem import GangRow, Problem, Role, Together
+
+_Number = TypeVar("_Number", np.int64, np.bool_)
 
 INFINITE = np.int64(1 << 60)
 """Cost of what is not possible; two of them still fit in 63 bits."""
 _MOST = 1 << 58
 MAX_STATES = 4096
 """Combinations of member counts per role that a table may hold."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Ground:
-    """What is left while gangs are placed one after another."""
-
-    free: IntArray
-    idle: list[BoolArray]
-    left: IntArray
-    """Shape (nodes,): cards that a first member leaves free there; zero once the node is used."""
-    counts: dict[int, dict[int, int]] = field(default_factory=dict)
-    """Role -> node -> new members placed so far."""
-    settled: dict[int, list[set[int]]] = field(default_factory=dict)
-    """Workload -> for each gang placed so far, its domains of the spread level."""
-
-    @classmethod
-    def of(cls, problem: Problem) -> Ground:
-        """The ground before anything is placed."""
-        ground = cls(
-            free=problem.free.copy(), idle=[flags.copy() for flags in problem.idle], left=problem.spare.copy()
-        )
-        for gang in problem.gangs:
-            if gang.runs and not gang.options:
-                _settle(problem, ground, gang, ())
-        return ground
-
-    def copy(self) -> Ground:
-        """An independent copy."""
-        return Ground(
-            free=self.free.copy(),
-            idle=[flags.copy() for flags in self.idle],
-            left=self.left.copy(),
-            counts=dict(self.counts),
-            settled={workload: list(sets) for workload, sets in self.settled.items()},
-        )
-
-    def shares(self, gang: GangRow) -> dict[int, int]:
-        """Domain of the spread level -> placed gangs of the same workload there."""
-        found = dict(gang.rivals or {})
-        for used in self.settled.get(gang.workload, []):
-            for domain in used:
-                found[domain] = found.get(domain, 0) + 1
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +84,11 @@ class Table:
         """Whether a role takes cards on all of its nodes or on none, as the cost of opening assumes."""
         seen = [role.cards[mask] > 0 for role, mask in zip(self._roles, self._masks, strict=True)]
         self._carded = tuple(bool(cards.any()) for cards in seen)
-        return all(bool(cards.all()) == any_ for cards, any_ in zip(seen, self._carded, strict=True) if len(cards))
+        return all(
+            bool(cards.all()) == some
+            for cards, some in zip(seen, self._carded, strict=True)
+            if len(cards)
+        )
 
     def _running_in(self, depth: int) -> IntArray:
         """Shape (roles, domains): running members in each domain."""
@@ -167,7 +133,11 @@ class Table:
         for depth in range(last - 1, -2, -1):
             # Rows of a level are in tree order, so the children of a domain are neighbours.
             first = self._first(depth + 1)
-            parents = problem.domain_of[depth][first] if depth >= 0 else np.zeros(len(first), dtype=np.int64)
+            parents = (
+                problem.domain_of[depth][first]
+                if depth >= 0
+                else np.zeros(len(first), dtype=np.int64)
+            )
             cost, rounds, starts = _merge(cost, parents, self._limits)
             domains = parents[starts]
             if depth >= 0:
@@ -192,7 +162,7 @@ class Table:
         for resource, need in enumerate(needs):
             if need.any():
                 bad |= need[None, :] > free[:, resource, None]
-        cost = np.where(grid.any(axis=0)[None, :], self._ground.left[nodes, None], 0)
+        cost = np.where(np.logical_or.reduce(grid > 0)[None, :], self._ground.left[nodes, None], 0)
         for index, (role, mask) in enumerate(zip(self._roles, self._masks, strict=True)):
             bad |= ~mask[nodes, None] & (grid[index] > 0)[None, :]
             cost = cost - role.cards[nodes, None] * grid[index][None, :]
@@ -216,43 +186,45 @@ class Table:
         """What it costs that the domains themselves hold so many members; shape (domains, *widths)."""
         problem = self._problem
         grid = np.indices(widths)
-        rows = (slice(None), *(None,) * len(widths))
         running = self._running[depth][:, domains]
         here = running.sum(axis=0)
         enter = np.where(here == 0, self._packed(self._used[depth]), 0)
         if depth == self._gang.spread and self._shares:
             shares = np.array([self._shares.get(int(d), 0) for d in domains], dtype=np.int64)
             enter = enter + np.where(here == 0, shares * self._packed(self._share_weight), 0)
-        cost = enter[rows] * grid.any(axis=0)[None]
+        cost = _tall(enter, grid) * np.logical_or.reduce(grid > 0)[None]
         carded = [grid[i] > 0 for i, takes in enumerate(self._carded) if takes]
         if carded:
             opened = self._ground.idle[depth][domains] * self._packed(self._opened[depth])
-            cost = cost + opened[rows] * np.logical_or.reduce(carded)[None]
+            cost = cost + _tall(opened, grid) * np.logical_or.reduce(carded)[None]
         bad = np.zeros(cost.shape, dtype=bool)
-        known = problem.known[depth][domains]
+        known = _tall(problem.known[depth][domains], grid)
         for index, role in enumerate(self._roles):
             for level, size in role.slices:
                 if level == depth:
-                    total = running[index][rows] + grid[index][None]
-                    bad |= (total % size != 0) | (~known[rows] & (total > 0))
+                    total = _tall(running[index], grid) + grid[index][None]
+                    bad |= (total % size != 0) | (~known & (total > 0))
         for rule in self._together:
             if rule.depth == depth:
                 bad |= self._torn(rule, running, known, grid)
         return np.where(bad, INFINITE, cost)
 
-    def _torn(self, rule: Together, running: IntArray, known: BoolArray, grid: IntArray) -> BoolArray:
-        rows = (slice(None), *(None,) * (grid.ndim - 1))
+    def _torn(
+        self, rule: Together, running: IntArray, known: BoolArray, grid: IntArray
+    ) -> BoolArray:
         mine = [i for i, index in enumerate(self._gang.roles) if index in rule.roles]
-        inside = running[mine].sum(axis=0)
+        inside = _tall(running[mine].sum(axis=0), grid)
         everyone = sum(sum(self._roles[i].running.values()) for i in mine)
         members = grid[mine].sum(axis=0)[None]
         all_new = sum(self._limits[i] for i in mine)
-        whole = (members == all_new) & (inside == everyone)[rows]
-        none = (members == 0) & (inside == 0)[rows]
+        whole = (members == all_new) & (inside == everyone)
+        none = (members == 0) & (inside == 0)
         # What concerns all roles is met by the choice of the domain in ``best``.
-        bad: BoolArray = ~(whole | none) if len(mine) < len(self._roles) else np.zeros(whole.shape, bool)
+        bad: BoolArray = (
+            ~(whole | none) if len(mine) < len(self._roles) else np.zeros(whole.shape, bool)
+        )
         if rule.known:
-            bad |= ~known[rows] & ((members > 0) | (inside > 0)[rows])
+            bad |= ~known & ((members > 0) | (inside > 0))
         return bad
 
     def best(self, depth: int, counts: Sequence[int]) -> tuple[int, int] | None:
@@ -261,11 +233,12 @@ class Table:
         level = self._levels.get(depth)
         if level is None or any(c >= w for c, w in zip(counts, level.cost.shape[1:], strict=True)):
             return None
-        cost = level.cost[(slice(None), *counts)].copy()
+        at: tuple[int | slice, ...] = (slice(None), *counts)
+        cost = level.cost[at].copy()
         widths = [count + 1 for count in counts]
         for outer in range(depth):
             ancestors = self._problem.domain_of[outer][self._first(depth)]
-            cost += self.own_cost(outer, ancestors, widths)[(slice(None), *counts)]
+            cost += self.own_cost(outer, ancestors, widths)[at]
         cost = _capped(cost)
         if depth >= 0:
             inside = self._running[depth][:, level.domains].sum(axis=0)
@@ -291,11 +264,18 @@ class Table:
             todo += [(at + 1, child, share) for child, share in self._split(at, row, counts)]
         return [dict(sorted(places.items())) for places in found]
 
-    def _split(self, depth: int, row: int, counts: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
+    def _split(
+        self, depth: int, row: int, counts: tuple[int, ...]
+    ) -> list[tuple[int, tuple[int, ...]]]:
         rows = [(row, counts)]
         for turn in reversed(self._levels[depth].rounds):
             rows = [part for row, share in rows for part in _parts(turn, row, share)]
         return rows
+
+
+def _tall(column: npt.NDArray[_Number], grid: IntArray) -> npt.NDArray[_Number]:
+    """A value per domain, to be combined with tables of shape (domains, counts ...)."""
+    return column.reshape(-1, *(1,) * (grid.ndim - 1))
 
 
 def _merge(
@@ -327,10 +307,14 @@ def _convolve(one: IntArray, other: IntArray, limits: Sequence[int]) -> IntArray
     ]
     result = np.full((len(one), *widths), INFINITE)
     for share in np.ndindex(*other.shape[1:]):
-        spans = [min(a, width - s) for a, width, s in zip(one.shape[1:], widths, share, strict=True)]
+        spans = [
+            min(a, width - s) for a, width, s in zip(one.shape[1:], widths, share, strict=True)
+        ]
         if any(span <= 0 for span in spans):
             continue
-        target = result[(slice(None), *(slice(s, s + n) for s, n in zip(share, spans, strict=True)))]
+        target = result[
+            (slice(None), *(slice(s, s + n) for s, n in zip(share, spans, strict=True)))
+        ]
         added = other[(slice(None), *share)].reshape(-1, *(1,) * len(spans))
         np.minimum(target, one[(slice(None), *(slice(n) for n in spans))] + added, out=target)
     return _capped(result)
@@ -354,51 +338,3 @@ def _parts(turn: _Round, row: int, counts: tuple[int, ...]) -> list[tuple[int, t
             options.append((int(one[rest]) + int(other[share]), share, rest))
     _, share, rest = min(options)
     return [(left, rest), (right, share)]
-
-
-def price(
-    problem: Problem, gang: GangRow, ground: Ground, places: Sequence[Mapping[int, int]]
-) -> tuple[int, ...]:
-    """What places cost on this ground, entry by entry from ``spread`` on; comparable between tables."""
-    roles = [problem.roles[index] for index in gang.roles]
-    nodes = {node for counts in places for node in counts}
-    carded = {n for role, counts in zip(roles, places, strict=True) for n in counts if role.cards[n]}
-    everywhere = nodes | {node for role in roles for node in role.running}
-    used = [set(problem.domain_of[depth][sorted(everywhere)].tolist()) for depth in range(len(problem.levels))]
-    opened = [
-        int(flags[np.unique(problem.domain_of[depth][sorted(carded)])].sum()) if carded else 0
-        for depth, flags in enumerate(ground.idle)
-    ]
-    left = sum(int(ground.left[node]) for node in nodes) - sum(
-        count * int(role.cards[node])
-        for role, counts in zip(roles, places, strict=True)
-        for node, count in counts.items()
-    )
-    shares = ground.shares(gang) if gang.spread is not None else {}
-    met = sum(shares.get(domain, 0) for domain in used[gang.spread]) if gang.spread is not None else 0
-    return (met, *map(len, used), *opened, left)
-
-
-def take(problem: Problem, ground: Ground, number: int, places: Sequence[Mapping[int, int]]) -> None:
-    """Stand the new members of a gang on the ground."""
-    gang = problem.gangs[number]
-    for index, counts in zip(gang.roles, places, strict=True):
-        role = problem.roles[index]
-        ground.counts[index] = dict(counts)
-        for node, count in counts.items():
-            ground.free[node] -= role.request * count
-            ground.left[node] = 0
-            if role.cards[node]:
-                for depth, flags in enumerate(ground.idle):
-                    flags[problem.domain_of[depth, node]] = False
-    _settle(problem, ground, gang, places)
-
-
-def _settle(
-    problem: Problem, ground: Ground, gang: GangRow, places: Sequence[Mapping[int, int]]
-) -> None:
-    if gang.spread is not None:
-        of = problem.domain_of[gang.spread]
-        used = {int(of[n]) for counts in places for n in counts}
-        used |= {int(of[n]) for index in gang.roles for n in problem.roles[index].running}
-        ground.settled.setdefault(gang.workload, []).append(used)

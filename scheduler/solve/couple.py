@@ -43,7 +43,9 @@ class Newcomer:
         return bool(c.affinity or c.anti_affinity or c.spread or c.host_ports)
 
 
-def standing_pods(snapshot: Snapshot, fleet: Fleet, newcomers: Sequence[Newcomer]) -> list[Standing]:
+def standing_pods(
+    snapshot: Snapshot, fleet: Fleet, newcomers: Sequence[Newcomer]
+) -> list[Standing]:
     """The pods that can matter: all of them when a newcomer has rules, else those with rules."""
     everyone = any(newcomer.demanding for newcomer in newcomers)
     found = [
@@ -63,7 +65,9 @@ def standing_pods(snapshot: Snapshot, fleet: Fleet, newcomers: Sequence[Newcomer
             if node is not None and podset is not None:
                 c = podset.constraints
                 found.append(
-                    Standing(node, assignment.namespace, podset.labels, c.anti_affinity, c.host_ports)
+                    Standing(
+                        node, assignment.namespace, podset.labels, c.anti_affinity, c.host_ports
+                    )
                 )
     return found
 
@@ -150,7 +154,9 @@ def near_rules(
         alone = number in matching and not any((zones[here] >= 0).any() for zones in zones_of)
         if alone:
             # Mates that want to be near each other settle in one zone; who comes first is open.
-            helpers = [i for i in matching if _met_by(newcomers[i].podset.constraints.affinity, newcomer)]
+            helpers = [
+                i for i in matching if _met_by(newcomers[i].podset.constraints.affinity, newcomer)
+            ]
         else:
             # A helper that itself waits for company could wait for us: only independent ones count.
             helpers = [i for i in matching if not newcomers[i].podset.constraints.affinity]

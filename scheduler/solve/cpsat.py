@@ -45,7 +45,7 @@ def improve(
     left, kept = budget_seconds, True
     for index, entry in enumerate(entries):
         low = floor[index] if kept else 0
-        if isinstance(entry, int) or vector[index] <= low:
+        if vector[index] <= low:
             bound.append(vector[index])
         elif left <= 0:
             bound.append(low)
@@ -56,8 +56,7 @@ def improve(
                 kept = kept and evaluate(problem, found)[: index + 1] == vector[: index + 1]
                 best, vector = found, evaluate(problem, found)
             bound.append(min(max(proven, low), vector[index]))
-        if not isinstance(entry, int):
-            model.cp.add(entry <= vector[index])
+        model.cp.add(entry <= vector[index])
     return Improved(choice=best, bound=tuple(bound))
 
 

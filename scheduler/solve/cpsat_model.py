@@ -6,16 +6,15 @@ members stand (``mark``). Marks are only pushed up by the rules; the objective p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from ortools.sat.python import cp_model
 
 from scheduler.match import IntArray
-from scheduler.solve.problem import Choice, GangRow, Near, Problem, Role, Skew, Wish
+from scheduler.solve.problem import Choice, GangRow, Near, Problem, Skew, Wish
 
-Literal = cp_model.IntVar | int
-Linear = cp_model.LinearExprT
+Linear = cp_model.LinearExpr
 
 
 class Model:
@@ -45,7 +44,7 @@ class Model:
 
     def hint(self, choice: Choice) -> None:
         """Start the search from ``choice``."""
-        self.cp.clear_hints()
+        self.cp.clear_hints()  # type: ignore[no-untyped-call]
         for variable, meaning in self._meaning:
             self.cp.add_hint(variable, meaning(choice))
 
@@ -73,8 +72,10 @@ class Model:
         if takes:
             (self.cp.add_exactly_one if gang.runs else self.cp.add_at_most_one)(takes)
         for position, role in enumerate(gang.roles):
-            self._role(role, [(take, o.masks[position]) for take, o in zip(takes, options, strict=True)])
-        self.placed.append(1 if gang.runs else _sum(takes))
+            self._role(
+                role, [(take, o.masks[position]) for take, o in zip(takes, options, strict=True)]
+            )
+        self.placed.append(self.cp.new_constant(1) if gang.runs else _sum(takes))
         self._whole(number, gang)
         for wish in gang.wishes:
             if wish.required is not None:
@@ -91,7 +92,9 @@ class Model:
         most = np.max(room, axis=0)
         for node in np.flatnonzero(most).tolist():
             count = self.integer(
-                0, int(most[node]), lambda choice, r=index, n=node: choice.counts[r].get(n, 0)  # type: ignore[misc]
+                0,
+                int(most[node]),
+                lambda choice, r=index, n=node: choice.counts[r].get(n, 0),  # type: ignore[misc]
             )
             self.members[index][node] = count
             open_ = [take for (take, mask) in takes if mask[node]]
@@ -144,13 +147,17 @@ class Model:
                 found[int(of[node])] = found.get(int(of[node]), 0) + count
         return found
 
-    def mark(self, roles: Sequence[int], nodes: Sequence[int], key: tuple[object, ...]) -> cp_model.IntVar:
+    def mark(
+        self, roles: Sequence[int], nodes: Sequence[int], key: tuple[object, ...]
+    ) -> cp_model.IntVar:
         """A boolean that is 1 when new members of ``roles`` stand on ``nodes``; one per ``key``."""
         if key in self._marks:
             return self._marks[key]
         chosen = tuple(nodes)
         mark = self.integer(
-            0, 1, lambda choice: int(any(node in choice.counts[r] for r in roles for node in chosen))
+            0,
+            1,
+            lambda choice: int(any(node in choice.counts[r] for r in roles for node in chosen)),
         )
         self._marks[key] = mark
         for role in roles:
@@ -195,11 +202,13 @@ class Model:
             parts = self.integer(
                 0,
                 most // size,
-                lambda choice, d=domain, h=here: (  # type: ignore[misc]
-                    (new := sum(c for n, c in choice.counts[role].items() if of[n] == d)) + h
-                )
-                // size
-                * bool(new or any(choice.counts[r] for r in self.problem.gangs[number].roles)),
+                lambda choice, d=domain, h=here: (
+                    (  # type: ignore[misc]
+                        (new := sum(c for n, c in choice.counts[role].items() if of[n] == d)) + h
+                    )
+                    // size
+                    * bool(new or any(choice.counts[r] for r in self.problem.gangs[number].roles))
+                ),
             )
             self.cp.add(total + here * self.grows[number] == size * parts)
 
@@ -225,7 +234,8 @@ class Model:
             return
         unit = int(np.gcd.reduce([need for _, need in needs]))
         self.cp.add(
-            weighted([(self.members[role][node], need // unit) for role, need in needs]) <= limit // unit
+            weighted([(self.members[role][node], need // unit) for role, need in needs])
+            <= limit // unit
         )
 
     def zoned(self, role: int, zones: IntArray) -> dict[int, list[int]]:
@@ -268,26 +278,29 @@ class Model:
             self.cp.add(_sum(inside) <= 1)
             for helper in rule.helpers:
                 for zone, mark in self._zone_marks(helper, rule.zones, rule).items():
-                    self.cp.add(mark <= marks.get(zone, 0) * (zone >= 0) + 1 - _sum(inside))
+                    here = [marks[zone]] if zone >= 0 and zone in marks else []
+                    self.cp.add(mark <= _sum(here) + 1 - _sum(inside))
             return
         for zone, mark in marks.items():
             if zone >= 0 and rule.ok[zone]:
                 continue
-            company = [self._present(helper, rule.zones, zone) for helper in rule.helpers] if zone >= 0 else []
-            self.cp.add(mark <= _sum(company))
+            helpers = rule.helpers if zone >= 0 else ()
+            self.cp.add(
+                mark <= _sum([self._present(helper, rule.zones, zone) for helper in helpers])
+            )
 
-    def _present(self, role: int, zones: IntArray, zone: int) -> Literal:
+    def _present(self, role: int, zones: IntArray, zone: int) -> Linear:
         """A boolean that can only be 1 when new members of ``role`` do stand in the zone."""
         nodes = self.zoned(role, zones).get(zone, [])
-        if not nodes:
-            return 0
-        present = self.integer(0, 1, lambda choice: int(any(n in choice.counts[role] for n in nodes)))
+        present = self.integer(
+            0, 1, lambda choice: int(any(n in choice.counts[role] for n in nodes))
+        )
         self.cp.add(present <= self.total(role, nodes))
         return present
 
     def _skew(self, rule: Skew) -> None:
         places = {role: self.zoned(role, rule.zones) for role in rule.counted}
-        totals: Mapping[int, Linear] = {
+        totals = {
             zone: int(rule.base[zone])
             + _sum([self.total(role, nodes.get(zone, ())) for role, nodes in places.items()])
             for zone in range(len(rule.base))
@@ -296,13 +309,19 @@ class Model:
         most = int(rule.base.max(initial=0)) + pending
 
         def least(choice: Choice) -> int:
-            return min(
+            totals = (
                 int(rule.base[zone])
-                + sum(c for r in rule.counted for n, c in choice.counts[r].items() if rule.zones[n] == zone)
+                + sum(
+                    c
+                    for r in rule.counted
+                    for n, c in choice.counts[r].items()
+                    if rule.zones[n] == zone
+                )
                 for zone in rule.domains
             )
+            return min(totals, default=0)
 
-        floor: Linear = self.integer(0, most, least) if rule.domains else 0
+        floor = self.integer(0, most if rule.domains else 0, least)
         for zone in rule.domains:
             self.cp.add(floor <= totals[zone])
         for zone, mark in self._zone_marks(rule.role, rule.zones, rule).items():
@@ -311,11 +330,11 @@ class Model:
 
 
 def _sum(parts: Sequence[Linear]) -> Linear:
-    return cp_model.LinearExpr.sum(list(parts)) if parts else 0
+    return cp_model.LinearExpr.sum([0, *parts])
 
 
 def weighted(parts: Sequence[tuple[Linear, int]]) -> Linear:
     """Sum of weight * expression."""
-    if not parts:
-        return 0
-    return cp_model.LinearExpr.weighted_sum([part for part, _ in parts], [weight for _, weight in parts])
+    return cp_model.LinearExpr.weighted_sum(
+        [0, *(p for p, _ in parts)], [1, *(w for _, w in parts)]
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from ortools.sat.python import cp_model
@@ -23,24 +23,8 @@ def expressions(model: Model) -> list[Linear]:
 
     sizes = class_sizes(problem)
     for number, gang in enumerate(problem.gangs):
-        placed = model.placed[number]
-        if not gang.runs:
-            add(f"waiting {gang.priority}", 1 - placed)
-            name, weight = age_term(gang, sizes[gang.priority])
-            add(name, 1 - placed, weight)
-        pending = sum(problem.roles[role].pending for role in gang.roles)
-        add(f"members {gang.priority}", placed, pending)
-        for role in gang.roles:
-            add(f"members {gang.priority}", model.total(role), -1)
-        for take, option in zip(model.takes[number], gang.options, strict=False):
-            add(f"flavor {gang.priority}", take, option.rank)
-        for kind, wishes in (("gang", (gang.whole,)), ("group", gang.groups), ("role", gang.each)):
-            for wish in wishes:
-                for expression in _steps(model, number, wish):
-                    add(kind, expression)
-        for depth, level in enumerate(problem.levels):
-            for expression in _used(model, number, gang, depth):
-                add(f"used {level}", expression)
+        for name, expression, weight in _own(model, number, gang, sizes[gang.priority]):
+            add(name, expression, weight)
     for expression, weight in _shared(model):
         add("spread", expression, weight)
     hosts = _opened_hosts(model)
@@ -50,6 +34,33 @@ def expressions(model: Model) -> list[Linear]:
     for expression, weight in _left(model):
         add("left", expression, weight)
     return [weighted(entry) for entry in parts]
+
+
+def _own(
+    model: Model, number: int, gang: GangRow, class_size: int
+) -> Iterator[tuple[str, Linear, int]]:
+    """What one gang adds, as ``terms.own_terms``: entry, expression, weight."""
+    problem, placed = model.problem, model.placed[number]
+    if not gang.runs:
+        name, weight = age_term(gang, class_size)
+        yield f"waiting {gang.priority}", 1 - placed, 1
+        yield name, 1 - placed, weight
+    yield (
+        f"members {gang.priority}",
+        placed,
+        sum(problem.roles[role].pending for role in gang.roles),
+    )
+    for role in gang.roles:
+        yield f"members {gang.priority}", model.total(role), -1
+    for take, option in zip(model.takes[number], gang.options, strict=False):
+        yield f"flavor {gang.priority}", take, option.rank
+    for kind, wishes in (("gang", (gang.whole,)), ("group", gang.groups), ("role", gang.each)):
+        for wish in wishes:
+            for torn in _steps(model, number, wish):
+                yield kind, torn, 1
+    for depth, level in enumerate(problem.levels):
+        for mark in _used(model, number, gang, depth):
+            yield f"used {level}", mark, 1
 
 
 def _steps(model: Model, number: int, wish: Wish) -> list[Linear]:
@@ -65,7 +76,9 @@ def _steps(model: Model, number: int, wish: Wish) -> list[Linear]:
         if not others or len(stands) + len(running) < 2:
             continue
 
-        def split(choice: Choice, depth: int = depth, known: frozenset[int] = frozenset(running)) -> int:
+        def split(
+            choice: Choice, depth: int = depth, known: frozenset[int] = frozenset(running)
+        ) -> int:
             of = model.problem.domain_of[depth]
             nodes = [node for role in wish.roles for node in choice.counts[role]]
             return int(len(known | {int(of[node]) for node in nodes}) > 1)
@@ -118,7 +131,9 @@ def _shared(model: Model) -> list[tuple[Linear, int]]:
         if gang.spread is None:
             continue
         used: dict[int, Linear] = dict(model.stands(gang.roles, gang.spread))
-        used.update((domain, model.placed[number]) for domain in model.running(gang.roles, gang.spread))
+        used.update(
+            (domain, model.placed[number]) for domain in model.running(gang.roles, gang.spread)
+        )
         found += [(used[d], count) for d, count in (gang.rivals or {}).items() if d in used]
         uses.append((number, used))
     for (one, mine), (other, theirs) in combinations(uses, 2):
@@ -160,7 +175,9 @@ def _opened_hosts(model: Model) -> dict[int, cp_model.IntVar]:
         for node in members:
             if problem.roles[index].cards[node] and problem.idle[-1][problem.domain_of[-1, node]]:
                 takers.setdefault(node, []).append(index)
-    return {node: model.mark(roles, (node,), ("opened", node)) for node, roles in sorted(takers.items())}
+    return {
+        node: model.mark(roles, (node,), ("opened", node)) for node, roles in sorted(takers.items())
+    }
 
 
 def _opened(model: Model, depth: int, hosts: dict[int, cp_model.IntVar]) -> list[cp_model.IntVar]:

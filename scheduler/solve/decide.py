@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.policy import Policy
-from scheduler.solve.count import Ground
 from scheduler.solve.greedy import greedy, order, possible, to_choice
+from scheduler.solve.ground import Ground
 from scheduler.solve.one import Settled, settle
 from scheduler.solve.problem import Choice, Problem
 from scheduler.solve.terms import (
@@ -60,7 +60,12 @@ def decide(problem: Problem, policy: Policy) -> Decision:
     if bound == objective:
         status = "optimal"
     return Decision(
-        choice=choice, alone=alone, hopeless=hopeless, status=status, objective=objective, bound=bound
+        choice=choice,
+        alone=alone,
+        hopeless=hopeless,
+        status=status,
+        objective=objective,
+        bound=bound,
     )
 
 

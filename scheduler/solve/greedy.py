@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scheduler.solve.count import Ground, take
+from scheduler.solve.ground import Ground, take
 from scheduler.solve.one import Settled, settle
 from scheduler.solve.problem import Choice, Problem
 

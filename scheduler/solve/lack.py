@@ -57,7 +57,9 @@ class Lack:
         self._fleet = Fleet(snapshot.nodes)
         self._allocatable = [state.node.allocatable for state in snapshot.nodes]
 
-    def reason(self, gang: Gang, number: int, options: Sequence[Option], serves: BoolArray) -> Reason:
+    def reason(
+        self, gang: Gang, number: int, options: Sequence[Option], serves: BoolArray
+    ) -> Reason:
         """Why the gang does not fit on a flavor, whose best device class speaks for it."""
         row = self._problem.gangs[number]
         looks = max(
@@ -72,16 +74,18 @@ class Lack:
             matching += f": {', '.join(excluded)}"
         who = f"of role {look.role.name} " if len(looks) > 1 else ""
         missing, words = self._missing(look)
-        each = f"(each needs {_amounts(look.podset, missing)})"
+        amounts = _amounts(look.podset, missing)
+        each = f"(each needs {amounts})"
         if not numbers["nodesMatching"]:
             code = Code.REFUSED if numbers.get("excludedRefused") else Code.NO_NODES
-            return Reason(code=code, message=f"no node takes members {who}{each}; {matching}", numbers=numbers)
+            message = f"no node takes members {who}{each}; {matching}"
+            return Reason(code=code, message=message, numbers=numbers)
         head = f"{look.fits} of {look.needed} members {who}fit {each}"
         if look.fits < look.needed:
             numbers["missing"] = next(iter(missing.values()), 0)
             short = look.needed - look.fits
             more = f"{short} more {'node' if short == 1 else 'nodes'}"
-            message = f"{head}; {words}; {matching}; {more} with so much free would do"
+            message = f"{head}; {words}; {matching}; {more} with {amounts} free would do"
             code = Code.REFUSED if self._refused_would_do(look, serves) else Code.INSUFFICIENT
             return Reason(code=code, message=message, numbers=numbers)
         best, words = self._domain(row, looks)
@@ -126,7 +130,9 @@ class Lack:
     def _taints(self, look: _Look, causes: np.ndarray[tuple[int], np.dtype[np.int8]]) -> str:
         codes, taints = self._fleet.blocking_taints(look.podset.constraints.tolerations)
         found = Counter(codes[causes == Cause.TAINT].tolist())
-        named = {f"{t.key}={t.value}:{t.effect}" for code in found if (t := taints[code]) is not None}
+        named = {
+            f"{t.key}={t.value}:{t.effect}" for code in found if (t := taints[code]) is not None
+        }
         return f" {' and '.join(sorted(named)[:2])}" + (" and others" if len(named) > 2 else "")
 
     def _missing(self, look: _Look) -> tuple[dict[str, int], str]:
@@ -181,7 +187,9 @@ class Lack:
             return {"bestDomainHolds": 0}, f"no node has a known {level}"
         name, most = self._tree.domains[depth][best].name, int(inside[best])
         if most >= needed:
-            return {"bestDomainHolds": most}, f"no single {level} holds all roles at once with their rules"
+            return {
+                "bestDomainHolds": most
+            }, f"no single {level} holds all roles at once with their rules"
         return {"bestDomainHolds": most}, f"the best {level} {name} holds {most} of {needed}"
 
 

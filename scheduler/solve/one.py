@@ -10,7 +10,8 @@ import numpy as np
 
 from scheduler.match import BoolArray
 from scheduler.solve import rules
-from scheduler.solve.count import MAX_STATES, Ground, Table, price
+from scheduler.solve.count import MAX_STATES, Table
+from scheduler.solve.ground import Ground, price
 from scheduler.solve.problem import GangRow, Problem, Together, Wish
 
 _MAX_TABLES = 48
@@ -75,7 +76,8 @@ def _on_option(
         for role, mask in zip(gang.roles, gang.options[option].masks, strict=True)
     ]
     company = any(
-        rule.role in gang.roles and not set(rule.helpers) <= set(gang.roles) for rule in problem.near
+        rule.role in gang.roles and not set(rule.helpers) <= set(gang.roles)
+        for rule in problem.near
     )
     if not _room(problem, gang, ground, admitted) and not gang.runs:
         return None, not company
@@ -109,7 +111,9 @@ def _variants(
         not rule.single and rule.left in own and rule.right in own for rule in problem.apart
     ) or any(not {rule.role, *rule.counted}.isdisjoint(own) for rule in problem.skew)
     loose = [
-        rule for rule in problem.near if rule.role in own and (rule.alone or set(rule.helpers) & set(own))
+        rule
+        for rule in problem.near
+        if rule.role in own and (rule.alone or set(rule.helpers) & set(own))
     ]
     if not loose:
         yield _one_per_zone(problem, gang, ground, masks), not wide
@@ -194,7 +198,11 @@ class _Search:
         rank = self._gang.options[self._option].rank
         if not any(group[0]):
             empty: tuple[Mapping[int, int], ...] = tuple({} for _ in self._roles)
-            self._keep(_Found(missing, rank, _idle_steps(self._problem, self._gang), (), self._option, empty))
+            self._keep(
+                _Found(
+                    missing, rank, _idle_steps(self._problem, self._gang), (), self._option, empty
+                )
+            )
             return True
         for steps, plans in groupby(_plans(self._gang), key=lambda plan: plan.steps):
             hit = False
@@ -270,7 +278,10 @@ def _plans(gang: GangRow) -> list[_Plan]:
     for depth in _depths(asked):
         for levels in product(*(_depths([wish]) for _, wish in partial)):
             steps = [0, 0, 0]
-            for (kind, wish), level in [*((f, depth) for f in full), *zip(partial, levels, strict=True)]:
+            for (kind, wish), level in [
+                *((f, depth) for f in full),
+                *zip(partial, levels, strict=True),
+            ]:
                 steps[kind] += max(0, wish.preferred - level) if wish.preferred is not None else 0
             parts = []
             for (_, wish), level in zip(partial, levels, strict=True):
@@ -283,7 +294,11 @@ def _plans(gang: GangRow) -> list[_Plan]:
 
 
 def _kinds(gang: GangRow) -> list[tuple[int, Wish]]:
-    return [(0, gang.whole), *((1, wish) for wish in gang.groups), *((2, wish) for wish in gang.each)]
+    return [
+        (0, gang.whole),
+        *((1, wish) for wish in gang.groups),
+        *((2, wish) for wish in gang.each),
+    ]
 
 
 def _depths(wishes: Sequence[Wish]) -> range:

@@ -8,8 +8,8 @@ from functools import cached_property
 
 from scheduler.model import Code, Gang, GangAssignment, PassedOver, Reason
 from scheduler.snapshot import Snapshot
-from scheduler.solve.count import Ground
 from scheduler.solve.decide import Decision
+from scheduler.solve.ground import Ground
 from scheduler.solve.lack import Lack
 from scheduler.solve.one import settle
 from scheduler.solve.problem import Problem
@@ -82,7 +82,9 @@ class Why:
             found, proven = settle(self._problem, number, Ground.of(self._problem), options)
         if found is None:
             if not proven and self._decision.status != "optimal":
-                return Reason(code=Code.TIME_LIMIT, message="no place was found in the time allowed")
+                return Reason(
+                    code=Code.TIME_LIMIT, message="no place was found in the time allowed"
+                )
             return self._lack.reason(gang, number, [row.options[o] for o in options], flavor.serves)
         return self._fewer(number, found.missing) or self._yielded(number, options)
 
@@ -111,7 +113,8 @@ class Why:
         others = [
             other.key
             for index, other in enumerate(self._problem.gangs)
-            if index != number and any(not open_.isdisjoint(choice.counts[role]) for role in other.roles)
+            if index != number
+            and any(not open_.isdisjoint(choice.counts[role]) for role in other.roles)
         ]
         if not others:
             return Reason(
@@ -136,12 +139,17 @@ class Why:
         else:
             parts = [best.message]
         numbers = {"membersPresent": _present(gang), "flavorsTried": len(passed), **best.numbers}
-        return Reason(code=best.code, message=clipped("; ".join((head, *parts)), 900), numbers=numbers)
+        return Reason(
+            code=best.code, message=clipped("; ".join((head, *parts)), 900), numbers=numbers
+        )
 
     def flavor_of_running(self, gang: Gang) -> tuple[str | None, int]:
         """The first flavor that the nodes of all running members serve, with its rank."""
         places = {
-            member.node for podset in gang.podsets if podset.follows_flavors for member in podset.running
+            member.node
+            for podset in gang.podsets
+            if podset.follows_flavors
+            for member in podset.running
         }
         states = [state.node for state in self._snapshot.nodes if state.node.name in places]
         for rank, flavor in enumerate(gang.flavors if states else ()):
@@ -150,7 +158,10 @@ class Why:
                 all(node.labels.get(key) == value for key, value in wanted)
                 and (
                     flavor.device_class is None
-                    or (node.accelerator is not None and node.accelerator.device_class == flavor.device_class)
+                    or (
+                        node.accelerator is not None
+                        and node.accelerator.device_class == flavor.device_class
+                    )
                 )
                 for node in states
             ):
@@ -189,7 +200,9 @@ def explain(gang: Gang, assignment: GangAssignment) -> str:
         return clipped(f"waits: {reason.message if reason else 'not decided yet'}")
     running = sum(len(podset.running) for podset in gang.podsets)
     parts = [_placed(gang, assignment, running)]
-    parts += [f"{item.flavor} passed over: {item.reason.message}" for item in assignment.passed_over]
+    parts += [
+        f"{item.flavor} passed over: {item.reason.message}" for item in assignment.passed_over
+    ]
     return clipped("; ".join(parts))
 
 
@@ -199,7 +212,9 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     if running:
         text += f", {running} run" if slots else f": {running} of {gang.size} members run"
     if assignment.flavor is not None:
-        text += f", on {assignment.flavor} (choice {assignment.flavor_rank + 1} of {len(gang.flavors)})"
+        text += (
+            f", on {assignment.flavor} (choice {assignment.flavor_rank + 1} of {len(gang.flavors)})"
+        )
     nodes = len({slot.node for slot in slots})
     if nodes:
         text += f", on {nodes} {'node' if nodes == 1 else 'nodes'}"
