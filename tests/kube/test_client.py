@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from extender import certs
 from scheduler.kube import client as client_module
@@ -195,17 +195,16 @@ def test_a_server_with_an_unknown_certificate_is_refused(
     async def main() -> object:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", FakeApi().handle)
-        async with TestServer(app, scheme="https") as server:
-            await server.close()
-            server = TestServer(app, scheme="https")
-            await server.start_server(ssl=tls)
-            try:
-                url = str(server.make_url(""))
-                write_kubeconfig(tmp_path / "config", url, {}, **settings)
-                async with KubeClient(tmp_path / "config") as client:
-                    return await client.get(NODES, None, "n")
-            finally:
-                await server.close()
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+            url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+            write_kubeconfig(tmp_path / "config", url, {}, **settings)
+            async with KubeClient(tmp_path / "config") as client:
+                return await client.get(NODES, None, "n")
+        finally:
+            await runner.cleanup()
 
     if trusted:
         assert asyncio.run(main()) == {}
