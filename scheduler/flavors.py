@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from topology.model import Flavor
+from topology.model import Flavor, Problem
 from topology.resources import Resources, amount
 from topology.untyped import mapping, text
 
@@ -37,6 +37,12 @@ class FlavorObject:
     field: str = ""
     error: str = ""
     """What is wrong with ``field`` and what would be right."""
+
+    def problems(self, name: str) -> tuple[Problem, ...]:
+        """What is wrong with the object of this name."""
+        if not self.error:
+            return ()
+        return (Problem(subject=f"Flavor {name}", field=self.field, message=self.error),)
 
 
 def read_flavor_object(obj: Object) -> FlavorObject:

@@ -53,6 +53,7 @@ class ClusterState:
         self._priorities = Priorities()
         self._uid_of: dict[tuple[str, str], str] = {}
         self._wrong: dict[str, tuple[Problem, ...]] = {}
+        """What is wrong, by uid of a pod, or kind and name of a node or flavor."""
         self._gangs = GangIndex()
         self._hierarchies = Hierarchies()
         self._tree = TopologyTree.build((), ())
@@ -129,8 +130,7 @@ class ClusterState:
     def _add_pod(self, pod: Pod) -> None:
         self.pods[pod.uid] = pod
         self._uid_of[pod.namespace, pod.name] = pod.uid
-        if pod.problems:
-            self._wrong[pod.uid] = pod.problems
+        self._note(pod.uid, pod.problems)
         if pod.node is not None:
             self._on_node.setdefault(pod.node, {})[pod.uid] = self._running(pod)
             self._states.pop(pod.node, None)
@@ -180,8 +180,14 @@ class ClusterState:
         else:
             self._nodes[node.name] = node
             self._tree_stale |= before is None or before.labels != node.labels
+        self._note(f"Node {node.name}", () if deleted else node.problems)
         self._states.pop(node.name, None)
         self.generation += 1
+
+    def _note(self, subject: str, problems: tuple[Problem, ...]) -> None:
+        self._wrong.pop(subject, None)
+        if problems:
+            self._wrong[subject] = problems
 
     def _take_namespace(self, obj: Object, deleted: bool) -> None:
         name, labels = _name(obj), strings(mapping(obj.get("metadata")).get("labels"))
@@ -199,18 +205,26 @@ class ClusterState:
 
     def _take_flavor(self, obj: Object, deleted: bool) -> None:
         name = _name(obj)
-        if deleted:
-            self._flavors.pop(name, None)
+        flavor = None if deleted else read_flavor_object(obj)
+        if flavor == self._flavors.get(name):
+            return
+        if flavor is None:
+            del self._flavors[name]
         else:
-            self._flavors[name] = read_flavor_object(obj)
+            self._flavors[name] = flavor
+        self._note(f"Flavor {name}", flavor.problems(name) if flavor else ())
         self._gangs.mark_all()
         self.generation += 1
 
     def _take_topology(self, obj: Object, deleted: bool) -> None:
-        if deleted:
-            self._topologies.pop(_name(obj), None)
+        name = _name(obj)
+        topology = None if deleted else {"metadata": {"name": name}, "spec": obj.get("spec")}
+        if topology == self._topologies.get(name):
+            return
+        if topology is None:
+            del self._topologies[name]
         else:
-            self._topologies[_name(obj)] = obj
+            self._topologies[name] = topology
         self._tree_stale = True
         self.generation += 1
 
@@ -253,12 +267,6 @@ class ClusterState:
         """Everything that is wrong with nodes, topologies, flavors and pods."""
         self._refresh()
         found = {*self._hierarchies.problems}
-        for node in self._nodes.values():
-            found.update(node.problems)
-        for name, flavor in self._flavors.items():
-            if flavor.flavor is None:
-                subject = f"Flavor {name}"
-                found.add(Problem(subject=subject, field=flavor.field, message=flavor.error))
         for problems in self._wrong.values():
             found.update(problems)
         return tuple(sorted(found, key=str))

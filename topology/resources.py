@@ -25,7 +25,9 @@ _SUFFIX: Mapping[str, Fraction] = {
     "u": Fraction(1, 10**6),
     "n": Fraction(1, 10**9),
 }
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
+_QUANTITY = re.compile(
+    r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i)?)", re.ASCII
+)
 # The API server keeps quantities below 2**63; a longer text is never valid and costs time to parse.
 _MAX_TEXT = 64
 _MAX_VALUE = 2**63 - 1

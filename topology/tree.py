@@ -39,12 +39,19 @@ class Domain:
     """False when no source names this domain (see the module's text)."""
 
 
-def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts ``n2`` before ``n10``."""
-    parts = (part for part in re.split(r"(\d+)", text) if part)
-    return tuple(
-        (0, int(part)) if part.isascii() and part.isdigit() else (1, part) for part in parts
-    )
+NaturalKey = tuple[tuple[int, int, str], ...]
+
+
+def natural_key(text: str) -> NaturalKey:
+    """Sort key that puts ``n2`` before ``n10``; different texts have different keys."""
+    parts = (part for part in re.split("([0-9]+)", text) if part)
+    return (*map(_part_key, parts), (-1, 0, text))
+
+
+def _part_key(part: str) -> tuple[int, int, str]:
+    # Compared by length, then digit by digit: numbers of any size, without converting them.
+    number = part.lstrip("0")
+    return (0, len(number), number) if "0" <= part[0] <= "9" else (1, 0, part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,5 +132,5 @@ def _chain(node: Node, levels: Sequence[str]) -> tuple[_Identity, ...]:
     return tuple(reversed(chain))
 
 
-def _chain_key(identity: _Identity) -> tuple[tuple[str, tuple[tuple[int, int | str], ...]], ...]:
+def _chain_key(identity: _Identity) -> tuple[tuple[str, NaturalKey], ...]:
     return tuple((level, natural_key(value)) for level, value in identity)

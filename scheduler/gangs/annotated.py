@@ -29,6 +29,9 @@ WATCHES: tuple[str, ...] = ("Pod", "Flavor")
 DEFAULT_ROLE = "main"
 _LEADER = "leader"
 _MAX_NAME = 253
+_MAX_KEY = 253 + 1 + 63
+"""Characters of a label key. Every name that is asked for is looked up on all nodes."""
+_MAX_SLICES = 16
 _GANG_KEYS = (
     keys.GANG_SIZE, keys.GANG_MIN, keys.ROLES, keys.FLAVORS, keys.FLAVOR_SPEC,
     keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED, keys.SPREAD, keys.MODEL,
@@ -56,9 +59,9 @@ def claim(pod: Pod) -> str | None:
 def levels(pod: Pod) -> tuple[str, ...]:
     """Level names and label keys that the pod asks for."""
     asked = [pod.annotations[key].strip() for key in _LEVEL_KEYS if key in pod.annotations]
-    slices = pod.annotations.get(keys.TOPOLOGY_SLICES, "")
-    asked += [part.rpartition(":")[0].strip() for part in slices.split(",")]
-    return tuple(name for name in asked if name)
+    slices = pod.annotations.get(keys.TOPOLOGY_SLICES, "").split(",", _MAX_SLICES)
+    asked += [part.rpartition(":")[0].strip() for part in slices[:_MAX_SLICES]]
+    return tuple(name for name in asked if 0 < len(name) <= _MAX_KEY)
 
 
 def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Gang:
@@ -138,7 +141,7 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         workload=_workload(name, pods),
         model=asked.values.get(keys.MODEL),
         model_bytes=asked.quantity(keys.MODEL_BYTES),
-        blocked=_missing(podsets, minimum, total) or _held_back(pods),
+        blocked=_missing(podsets, minimum, total, [pod for pod in pods if _is_held(pod)]),
     )
 
 
@@ -233,7 +236,7 @@ def _podset(
         size=size,
         min_count=minimum,
         request=sample.request,
-        members=tuple(_member(pod) for pod in pods),
+        members=tuple(_member(pod) for pod in pods if not _is_held(pod)),
         labels=dict(
             item for item in sample.labels.items() if all(item in p.labels.items() for p in pods)
         ),
@@ -261,7 +264,7 @@ def _following(podset: PodSet, pods: Sequence[Pod]) -> PodSet:
 def _check_alike(role: str, pods: Sequence[Pod]) -> None:
     """Members of one role that still wait must be interchangeable."""
     first, *others = _waiting(pods)
-    hint = f"give members that differ different roles ({keys.ROLE})"
+    hint = f"members that differ need different roles ({keys.ROLE})"
     for pod in others:
         if pod.request != first.request:
             name = next(
@@ -304,7 +307,15 @@ def _grouped(
     )
 
 
-def _missing(podsets: Sequence[PodSet], minimum: int, total: int) -> Reason | None:
+def _is_held(pod: Pod) -> bool:
+    """Whether somebody else's gate keeps the member from being bound: a place for it would be wasted."""
+    return pod.node is None and bool(pod.foreign_gates)
+
+
+def _missing(
+    podsets: Sequence[PodSet], minimum: int, total: int, held: Sequence[Pod]
+) -> Reason | None:
+    """Why the gang cannot start yet; ``held`` are members that exist but cannot be bound."""
     present = sum(len(podset.members) for podset in podsets)
     short = [
         (p.min_count - len(p.members), p.role) for p in podsets if len(p.members) < p.min_count
@@ -312,27 +323,19 @@ def _missing(podsets: Sequence[PodSet], minimum: int, total: int) -> Reason | No
     needed = present + max(minimum - present, sum(count for count, _ in short))
     if needed == present:
         return None
-    roles = ", ".join(f"{count} of role {role}" for count, role in short)
-    return Reason(
-        code=Code.MEMBERS_MISSING,
-        message=f"{present} of {needed} members exist; "
-        f"not created yet: {roles or f'{needed - present} of any role'}",
-        numbers={"membersPresent": present, "membersNeeded": needed, "membersTotal": total},
-    )
-
-
-def _held_back(pods: Sequence[Pod]) -> Reason | None:
-    """A member under somebody else's gate cannot be bound: reserving places for it would waste them."""
-    held = [pod for pod in pods if pod.foreign_gates and pod.node is None]
-    if not held:
-        return None
-    gate = held[0].foreign_gates[0]
-    return Reason(
-        code=Code.MEMBERS_MISSING,
-        message=f"{len(held)} of {len(pods)} members still carry the scheduling gate {gate}, "
-        "which is not Muster's",
-        numbers={"membersPresent": len(pods) - len(held), "membersGated": len(held)},
-    )
+    numbers = {"membersPresent": present, "membersNeeded": needed, "membersTotal": total}
+    if held:
+        gate = held[0].foreign_gates[0]
+        message = (
+            f"{present} of {needed} members can be bound; {len(held)} still carry the scheduling gate "
+            f"{gate}, which is not Muster's"
+        )
+        numbers["membersGated"] = len(held)
+    else:
+        roles = ", ".join(f"{count} of role {role}" for count, role in short)
+        lacking = roles or f"{needed - present} of any role"
+        message = f"{present} of {needed} members exist; not created yet: {lacking}"
+    return Reason(code=Code.MEMBERS_MISSING, message=message, numbers=numbers)
 
 
 def _member(pod: Pod) -> Member:
