@@ -183,7 +183,7 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
             namespace=str(metadata.get("namespace") or ""),
             gang=str(spec.get("gang") or metadata.get("name") or ""),
             slots=slots,
-            placed=phase in COMMITTED,
+            placed=phase in COMMITTED or phase is Phase.BOUND,
             flavor=str(status["flavor"]) if status.get("flavor") else None,
             flavor_rank=rank if isinstance(rank, int) else 0,
             passed_over=_read_passed_over(status),
