@@ -12,7 +12,7 @@ import asyncio
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -31,7 +31,8 @@ from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.engine")
 
-Changed = Callable[[], None]
+_FIRST_PAUSE_SECONDS = 0.1
+_LAST_PAUSE_SECONDS = 15.0
 
 
 class Engine:
@@ -59,6 +60,8 @@ class Engine:
         self.last_cycle_seconds = 0.0
         self.solve = solve
         self._excluded: dict[str, dict[str, float]] = {}
+        self._not_before: dict[str, tuple[int, float]] = {}
+        """Failed plans in a row of a gang, and when the next one may be made."""
         self._dirty = asyncio.Event()
         self._planned_generation = -1
         self._observed = asyncio.Event()
@@ -122,7 +125,10 @@ class Engine:
                 pass  # timers of reservations run without events, too
             self._observed.clear()
             if self.leading:
-                self.observe_reservations()
+                try:
+                    self.observe_reservations()
+                except Exception:  # a bug met by one reservation must not end the service
+                    log.exception("observation failed")
             await asyncio.sleep(0.005)
 
     async def _plan_loop(self) -> None:
@@ -137,7 +143,10 @@ class Engine:
             if not self.leading:
                 continue
             started = time.monotonic()
-            await self.plan_once()
+            try:
+                await self.plan_once()
+            except Exception:  # a bug met by one snapshot must not end the service
+                log.exception("cycle failed")
             self.last_cycle_seconds = time.monotonic()
             await asyncio.sleep(
                 max(0.0, self.config.interval_seconds - (self.last_cycle_seconds - started))
@@ -192,7 +201,11 @@ class Engine:
         fresh = self.snapshot()
         accepted = acceptable(decision, fresh) if self.leading else ()
         self._remember(decision)
-        reservations = [self._propose(assignment, decision) for assignment in accepted]
+        reservations = [
+            self._propose(assignment, decision)
+            for assignment in accepted
+            if self._may_propose(assignment.key)
+        ]
         if reservations:
             log.info("cycle", summary=str(decision), accepted=len(reservations))
             await asyncio.gather(*(self._commit(reservation) for reservation in reservations))
@@ -208,9 +221,23 @@ class Engine:
 
     def _nothing_new(self, snapshot: Snapshot) -> bool:
         unchanged = snapshot.generation == self._planned_generation
-        return unchanged and not self._excluded and not any(
+        waiting = self._excluded or self._not_before
+        return unchanged and not waiting and not any(
             r.state is State.ABORTING for r in self.ledger
         )
+
+    def _may_propose(self, key: str) -> bool:
+        """Not while its last plan is still being settled, nor right after one that failed."""
+        known = self.ledger.get(key)
+        if known is not None and not self.ledger.can(key, Trigger.PROPOSED):
+            return False
+        return time.monotonic() >= self._not_before.get(key, (0, 0.0))[1]
+
+    def _back_off(self, key: str) -> None:
+        """Wait longer after every failed plan of a gang, so that a place nobody can take costs little."""
+        failures = self._not_before.get(key, (0, 0.0))[0] + 1
+        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (failures - 1), _LAST_PAUSE_SECONDS)
+        self._not_before[key] = (failures, time.monotonic() + pause)
 
     def _remember(self, decision: Decision) -> None:
         known = set()
@@ -221,6 +248,7 @@ class Engine:
                 self.latest[assignment.key] = assignment
         for key in set(self.latest) - known:
             del self.latest[key]
+            self._not_before.pop(key, None)
 
     def _propose(self, assignment: GangAssignment, decision: Decision) -> Reservation:
         plan_id = uuid.uuid4().hex[:12]
@@ -291,10 +319,10 @@ class Engine:
         elif reservation.state is State.BOUND:
             if len(reservation.seen) == len(reservation.assignment.slots):
                 self._move(key, Trigger.SETTLED)
-        elif reservation.all_bound and self.ledger.can(key, Trigger.ALL_BOUND):
-            self._move(key, Trigger.ALL_BOUND)
         elif reservation.state in (State.ABORTING, State.DEGRADED):
             self._abort(reservation, gang, now)
+        elif reservation.all_bound and self.ledger.can(key, Trigger.ALL_BOUND):
+            self._move(key, Trigger.ALL_BOUND)
 
     def _abort(self, reservation: Reservation, gang: Gang, now: float) -> None:
         running = [member for podset in gang.podsets for member in podset.running]
@@ -317,9 +345,12 @@ class Engine:
         reservation = self.ledger.get(key)
         if reservation is None:
             return
-        trigger = Trigger.BROKEN if reservation.bound else Trigger.LOST
+        gang = self.state.gang(key)
+        broken = bool(reservation.bound) or (gang is not None and partial(gang))
+        trigger = Trigger.BROKEN if broken else Trigger.LOST
         if self.ledger.can(key, trigger):
             log.info("reservation lost", gang=key, plan=reservation.plan_id, cause=cause)
+            self._back_off(key)
             self.metrics.lost(cause, aborted=trigger is Trigger.BROKEN)
             self._move(key, trigger, cause)
             self._planned_generation = -1
@@ -361,6 +392,7 @@ class Engine:
         reservation = self.ledger.get(key)
         gang = self.state.gang(key)
         if trigger is Trigger.ALL_BOUND and reservation is not None and gang is not None:
+            self._not_before.pop(key, None)
             known = gang.created_seconds > 0
             self.metrics.bound(key, time.time() - gang.created_seconds if known else None)
         self.wake()

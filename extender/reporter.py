@@ -27,6 +27,7 @@ from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger, Reservation, State
 from scheduler.model import Code, Gang, GangAssignment
 from scheduler.progress import whole
+from scheduler.recovery import partial
 from scheduler.solve.reasons import explain
 from scheduler.state import ClusterState
 
@@ -107,14 +108,11 @@ class Reporter:
 
     def _reserved_record(self, gang: Gang, reservation: Reservation, running: int) -> Record:
         phase = _PHASE[reservation.state]
-        if phase is Phase.PLANNED and reservation.bound:
-            phase = Phase.BINDING
+        if phase in (Phase.PLANNED, Phase.BINDING) and partial(gang):
+            phase = Phase.DEGRADED if reservation.degraded else Phase.BINDING
         message = explain(gang, reservation.assignment)
         if phase in (Phase.ABORTING, Phase.DEGRADED):
-            total = len(reservation.assignment.slots)
-            message = (
-                f"{len(reservation.bound)} of {total} members are bound; {reservation.cause}"
-            )
+            message = f"{running} of {gang.size} members are bound; {reservation.cause}"
         return Record(
             phase=phase,
             plan_id=reservation.plan_id,

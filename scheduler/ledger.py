@@ -141,6 +141,8 @@ class Reservation:
     """When the last gate of ours was removed; None before."""
     partial_seconds: float | None = None
     """Since when the gang has been bound in part; survives a new plan. None while it is not."""
+    degraded: bool = False
+    """Whether the gang was given up as Degraded before this plan: then it may stay partial."""
     cause: str = ""
     """Why it was lost, for the report."""
 
@@ -240,7 +242,8 @@ class Ledger:
             state=state,
             since_seconds=now,
             partial_seconds=old.partial_seconds if old else None,
-            cause="planned",
+            degraded=old is not None and (old.degraded or old.state is State.DEGRADED),
+            cause=old.cause if old else "planned",
         )
         self._by_gang[new.key] = new
         self._gang_of.update((slot.uid, new.key) for slot in assignment.slots)

@@ -89,8 +89,9 @@ def _overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> st
     if reservation.complete:
         return ""
     partial = reservation.partial_seconds
-    if partial is not None and now_seconds - partial > limits.abort_seconds:
-        return f"the gang has been bound in part for {limits.abort_seconds:g} s"
+    overdue = partial is not None and now_seconds - partial > limits.abort_seconds
+    if overdue and not reservation.degraded:
+        return reservation.cause
     if now_seconds - reservation.since_seconds <= limits.reserve_seconds:
         return ""
     there = len(reservation.arrived) + len(reservation.bound)

@@ -10,7 +10,7 @@ from typing import Any
 from scheduler import keys
 from simulations.controlplane import Cluster
 from simulations.local import LocalMuster
-from topology.keys import KWOK_NODE, NVIDIA_GPU
+from topology.keys import HOSTNAME, KWOK_NODE, NVIDIA_GPU
 
 Object = dict[str, Any]
 GANGS = f"/apis/{keys.API_VERSION}/namespaces"
@@ -37,7 +37,7 @@ class Rig:
             {
                 "metadata": {
                     "name": name,
-                    "labels": {"pool": self.name, **(labels or {})},
+                    "labels": {"pool": self.name, HOSTNAME: name, **(labels or {})},
                     "annotations": {KWOK_NODE: "fake"},
                 },
                 "status": {"allocatable": resources, "capacity": resources},

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.rig import Rig
+from topology.keys import HOSTNAME
 
 pytestmark = pytest.mark.e2e
 
@@ -56,12 +57,8 @@ def test_a_higher_priority_pod_wins_and_the_gang_is_planned_again_whole(holding:
     reserved = sorted(member["node"] for member in status["members"])
     free = next(node for node in rig.nodes if node not in reserved)
     time.sleep(1)
-    high = [
-        rig.pod(f"high-{i}", nodeSelector={"pool": rig.name}, priorityClassName="high")
-        for i in range(1)
-    ]
-    high[0]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": reserved[0]}
-    rig.create(high)
+    there = {HOSTNAME: reserved[0]}
+    rig.create([rig.pod("high-0", nodeSelector=there, priorityClassName="high")])
     rig.cluster.api.wait_for("the pod to win", lambda: rig.places().get("high-0"), timeout=10)
     rig.never_partial({"held": 4}, 3)
     places = rig.wait_bound("held", 4, timeout=HOLD_SECONDS * 2 + 20)
@@ -92,7 +89,7 @@ def test_a_vetoed_member_never_causes_an_eviction(rig: Rig) -> None:
 def test_without_muster_plain_pods_bind_and_gangs_wait_for_it(rig: Rig) -> None:
     """Stopped: plain pods keep at least 0.9 of their rate; a gang is accepted, gated, and bound within
     5 s of the start."""
-    rig.add_nodes(40)
+    rig.add_nodes(80)
 
     def rate(prefix: str) -> float:
         rig.create([rig.pod(f"{prefix}-{i}", gpus=1) for i in range(100)])
