@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -38,11 +39,12 @@ OFFLINE_EXIT = 3
 _TERMINATED = 143
 FLAVORS, BUSY = "flavors.yaml", "busy-h100.yaml"
 WORKLOADS = ("chat.yaml", "rack.yaml", "too-large.yaml", "plain.yaml", "ascend.yaml")
-BOUND_GANGS = ("chat", "evaluate", "qwen")
+BOUND_GANGS = ("chat", "reason", "qwen")
 WAITING_GANG = "pretrain"
 PLAIN_POD = "notebook"
 
 _MEMBERS_MISSING = "MembersMissing"  # what it says while its pods are still being made
+_WIDTH = 100
 _SILENCE_SECONDS = 8.0
 _OUTCOME_SECONDS = 60.0
 _PODS = "/api/v1/namespaces/default/pods"
@@ -194,7 +196,8 @@ def _report(cluster: Cluster) -> str:
             )
         )
         if status.get("reason") or status.get("passedOver"):
-            reasons.append(f"{name}: {status.get('message')}")
+            text = f"{name}: {status.get('message')}"
+            reasons.append(textwrap.fill(text, _WIDTH, subsequent_indent="    "))
     plain = next(pod for pod in pods if pod["metadata"]["name"] == PLAIN_POD)
     rows.append((f"{PLAIN_POD} (plain)", "", "", "-", plain["spec"].get("nodeName", "-")))
     return "\n".join(["", *_table(rows), "", *reasons, ""])

@@ -30,8 +30,8 @@ def test_the_demo_on_the_real_control_plane(control_plane: Binaries) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert re.search(r"Bound +2/2 +a100 \(choice 2 of 2\) +a100-\d+, a100-\d+", rows["chat"])
-    assert re.search(r"Bound +4/4 +l40s", rows["evaluate"])
-    assert len({int(number) // 4 for number in re.findall(r"l40s-(\d)", rows["evaluate"])}) == 1
+    assert re.search(r"Bound +4/4 +l40s", rows["reason"])
+    assert len({int(number) // 4 for number in re.findall(r"l40s-(\d)", rows["reason"])}) == 1
     assert re.search(r"Waiting +0/16 +none of h100, a100 +-", rows["pretrain"])
     assert re.search(r"Bound +2/2 +ascend-910b", rows["qwen"])
     assert re.search(r"notebook \(plain\) .*-\d+$", rows["notebook"])

@@ -52,8 +52,9 @@ def service(control_plane: Binaries) -> Iterator[LocalMuster]:
 def kubectl(cluster: Cluster, *arguments: str) -> str:
     """What ``kubectl`` prints."""
     assert cluster.binaries is not None
-    command = [cluster.binaries.paths["kubectl"], "--kubeconfig", cluster.kubeconfig, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    command = [str(cluster.binaries.paths["kubectl"]), f"--kubeconfig={cluster.kubeconfig}"]
+    done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def wait_status(cluster: Cluster, gang: str, phase: str, reason: str = "") -> dict[str, Any]:

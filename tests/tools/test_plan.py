@@ -77,7 +77,7 @@ def test_the_json_of_a_gang_that_falls_back(capsys: pytest.CaptureFixture[str]) 
     [gang] = document["gangs"]
     [passed] = gang.pop("passedOver")
     assert (passed["flavor"], passed["reason"]) == ("h100", "Insufficient")
-    assert passed["message"].startswith("h100")
+    assert passed["message"].startswith("1 of 2 members fit")
     assert gang == {
         "namespace": "default",
         "name": "chat",

@@ -112,7 +112,8 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     }
     [(code, text)] = texts
     assert code == 0
-    assert text.startswith("default/chat")
+    assert text.startswith("2 of 2 members placed, on a100 (choice 2 of 2)")
+    assert "h100 passed over: 1 of 2 members fit" in text
     code, out, err = _run(capsys, "explain", *CLUSTER, "nobody")
     assert (code, out, err) == (1, "", "muster: there is no gang default/nobody\n")
 
