@@ -328,7 +328,7 @@ class _Details(msgspec.Struct, frozen=True):
 
 
 class _Status(msgspec.Struct, frozen=True):
-    reason: str
+    reason: str = ""
     message: str = ""
     details: _Details = _Details()
 
