@@ -173,7 +173,6 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
     slots = tuple(
         slot for item in _list(status.get("members")) if (slot := _read_slot(_mapping(item)))
     )
-    domains = _mapping(status.get("domains"))
     rank = status.get("flavorRank")
     bound = status.get("bound")
     return Record(
@@ -187,14 +186,23 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
             flavor=str(status["flavor"]) if status.get("flavor") else None,
             flavor_rank=rank if isinstance(rank, int) else 0,
             passed_over=_read_passed_over(status),
-            domains={
-                str(level): tuple(str(name) for name in _list(names))
-                for level, names in domains.items()
-            },
+            domains=_read_domains(status),
         ),
         message=str(status.get("message") or ""),
         bound=bound if isinstance(bound, int) else 0,
     )
+
+
+def _read_domains(status: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Outermost level first: the API server sorts the keys, but a domain's name is its whole path."""
+    read = {
+        str(level): tuple(str(name) for name in _list(names))
+        for level, names in _mapping(status.get("domains")).items()
+    }
+    depth = {
+        level: max((name.count("/") for name in names), default=0) for level, names in read.items()
+    }
+    return {level: read[level] for level in sorted(read, key=depth.__getitem__)}
 
 
 def _read_passed_over(status: Mapping[str, Any]) -> tuple[PassedOver, ...]:
