@@ -165,7 +165,10 @@ async def _stream(
     cluster: Cluster, namespace: str, groups: Sequence[Group]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """When each group was created, and when each pod was seen bound."""
-    async with KubeClient(cluster.kubeconfig) as client, _bindings(client, namespace) as bindings:
+    async with (
+        KubeClient(cluster.kubeconfig, timeout_seconds=_WAIT_SECONDS) as client,
+        _bindings(client, namespace) as bindings,
+    ):
         created: dict[str, float] = {}
 
         async def create(group: Group) -> None:
