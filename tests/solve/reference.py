@@ -65,6 +65,7 @@ class _Model:
         for gang in self.gangs:
             self._gang(gang)
         self._capacity()
+        self._alone()
 
     def minimise(self, stage: Sequence[Entry]) -> list[int]:
         """Minimise the entries of one stage, first to last, and fix them."""
@@ -154,9 +155,6 @@ class _Model:
         self.cp.add(_sum(classes.values()) <= 1)
 
     def _nodes(self, gang: Gang, podset: PodSet) -> None:
-        self_repelling = any(
-            term.topology_key.endswith("hostname") for term in podset.constraints.anti_affinity
-        )  # the only anti-affinity in the random instances: at most one of this PodSet on a node
         for n, state in enumerate(self.snapshot.nodes):
             x, name = self.x[gang.key, podset.role, n], state.node.name
             if (
@@ -165,9 +163,6 @@ class _Model:
                 or not admits(podset.constraints, state.node)
             ):
                 self.cp.add(x == 0)
-            if self_repelling:
-                here = sum(member.node == name for member in podset.running)
-                self.cp.add(x <= max(1 - here, 0))
 
     def _slices(self, gang: Gang, podset: PodSet) -> None:
         row, nodes = self.snapshot.tree.domain_of, range(len(self.snapshot.nodes))
@@ -215,6 +210,18 @@ class _Model:
                     if p.request[resource]
                 )
                 self.cp.add(wanted <= max(free, 0))
+
+    def _alone(self) -> None:
+        """The one anti-affinity of the random instances: its holders repel each other on a node."""
+        for n, state in enumerate(self.snapshot.nodes):
+            holders = [
+                self.x[gang.key, podset.role, n]
+                for gang in self.gangs
+                for podset in gang.podsets
+                if podset.constraints.anti_affinity
+            ]
+            here = sum(bool(pod.anti_affinity) for pod in state.pods)
+            self.cp.add(_sum(holders) <= max(1 - here, 0))
 
     def _use(
         self, gang: Gang, scope: str, podsets: Sequence[PodSet], depth: int, domain: int

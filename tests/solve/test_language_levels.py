@@ -5,6 +5,8 @@ Every member asks for a whole node of 8 cards unless its test says otherwise.
 
 from __future__ import annotations
 
+from typing import Any
+
 from scheduler.model import Code, Constraints
 from tests.builders import answer, fleet, gang, nodes_of, podset
 from tests.solve.deciding import decide, passed, racks, waits
@@ -67,7 +69,7 @@ def test_gang_required_and_preferred_together() -> None:
     plan = decide(drawn, gang("a", members=2, required="block"), gang("b", members=2))
     assert waits(plan, "a") is None and waits(plan, "b") is None
     # Both racks of two are there for both gangs, so both wishes come true.
-    wish = {"required": "block", "preferred": "rack"}
+    wish: dict[str, Any] = {"required": "block", "preferred": "rack"}
     plan = decide(drawn, gang("a", members=2, **wish), gang("b", members=2, **wish))
     assert {racks(plan, "a"), racks(plan, "b")} == {("r1",), ("r3",)}
     # Three members fit into block b1 alone; the wish for one rack widens to the block, not further.

@@ -13,8 +13,8 @@ from scheduler.model import Code, Gang, Reason
 from tests.builders import (
     GIB,
     answer,
-    fleet,
     flavor,
+    fleet,
     gang,
     nodes_of,
     podset,

@@ -103,9 +103,9 @@ def test_excluded_nodes() -> None:
 APP = (Requirement(key="app", operator="In", values=("x",)),)
 
 
-def near(key: str, **fields: object) -> PodTerm:
+def near(key: str) -> PodTerm:
     """A term about pods with the label ``app=x`` in the namespace default."""
-    return PodTerm(**{"topology_key": key, "selector": APP, "namespaces": ("default",), **fields})
+    return PodTerm(topology_key=key, selector=APP, namespaces=("default",))
 
 
 def test_anti_affinity_among_members() -> None:
