@@ -91,12 +91,12 @@ class Hierarchies:
 def _read(objects: Iterable[Mapping[str, Any]]) -> tuple[tuple[Hierarchy, ...], list[Problem]]:
     problems: list[Problem] = []
     hierarchies = []
-    for obj in objects:
+    for obj in sorted(objects, key=kueue.name):
         hierarchy, found = kueue.read(obj)
         problems += found
         if hierarchy is not None:
             hierarchies.append(hierarchy)
-    return tuple(sorted(hierarchies, key=lambda hierarchy: hierarchy.name)), problems
+    return tuple(hierarchies), problems
 
 
 def _covering(topologies: Sequence[Hierarchy], labels: Labels) -> Hierarchy | None:

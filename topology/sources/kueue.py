@@ -12,22 +12,27 @@ from topology.sources.node_labels import level_name
 from topology.untyped import mapping, sequence, text
 
 
+def name(obj: Mapping[str, Any]) -> str:
+    """The object's name, by which Topology objects are ordered."""
+    return text(mapping(obj.get("metadata")).get("name"))
+
+
 def read(obj: Mapping[str, Any]) -> tuple[Hierarchy | None, tuple[Problem, ...]]:
     """The hierarchy of a Topology object; None with a Problem when it cannot be used."""
-    name = f"Topology {text(mapping(obj.get('metadata')).get('name'))}"
+    subject = f"Topology {name(obj)}"
     labels = [
         text(mapping(level).get("nodeLabel"))
         for level in sequence(mapping(obj.get("spec")).get("levels"))
     ]
     if not labels or not all(labels):
         message = "expected a list of {nodeLabel: KEY}, coarse to fine; the object is not used"
-        return None, (Problem(subject=name, field="spec.levels", message=message),)
+        return None, (Problem(subject=subject, field="spec.levels", message=message),)
     if len(set(labels)) < len(labels):
         message = "a node label is named twice; the object is not used"
-        return None, (Problem(subject=name, field="spec.levels", message=message),)
+        return None, (Problem(subject=subject, field="spec.levels", message=message),)
     if HOSTNAME in labels[:-1]:
         message = f"{HOSTNAME} may only be the last level; the object is not used"
-        return None, (Problem(subject=name, field="spec.levels", message=message),)
+        return None, (Problem(subject=subject, field="spec.levels", message=message),)
     named = [(level_name(label), label) for label in labels if label != HOSTNAME]
     words = [level for level, _ in named]
     keys = tuple(
@@ -35,4 +40,4 @@ def read(obj: Mapping[str, Any]) -> tuple[Hierarchy | None, tuple[Problem, ...]]
         LevelKey(level=level if words.count(level) == 1 else label, key=label)
         for level, label in named
     )
-    return Hierarchy(name=name, keys=keys), ()
+    return Hierarchy(name=subject, keys=keys), ()
