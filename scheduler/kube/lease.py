@@ -79,14 +79,19 @@ class LeaderElection:
             self._stop()
 
     async def release(self) -> None:
-        """Stop leading and give the Lease back, so that a successor need not wait for its end."""
+        """Stop leading and give the Lease back, so that a successor need not wait for its end.
+
+        Reads it first: a renewal that was cancelled half-way may have changed it. Raises ``ApiError``.
+        """
         self._stop()
-        if self._lease is None or self.holder != self._identity:
-            return
-        lease, self._lease = self._lease, None
-        spec = {**lease["spec"], "holderIdentity": "", "renewTime": _now()}
-        await self._write({**lease, "spec": spec})
         await self._mark(False)
+        lease = await self._client.find(LEASES, *self._place)
+        spec = dict((lease or {}).get("spec") or {})
+        if lease is None or spec.get("holderIdentity") != self._identity:
+            return
+        self.holder, self._lease = "", None
+        spec |= {"holderIdentity": "", "renewTime": _now()}
+        await self._write({**lease, "spec": spec})
 
     async def _step(self) -> None:
         """Read the Lease, take or renew it when it is ours to take, and tell what changed."""

@@ -32,9 +32,7 @@ _PLURALS: Mapping[str, str] = {
 
 def load_manifests(name: str) -> list[dict[str, Any]]:
     """The objects of one manifest file, such as ``crds``, ``admission``, ``rbac``, ``namespace`` or
-    ``scheduler/default``; ``local`` is ``control_plane_manifests()``. Raises ``FileNotFoundError``."""
-    if name == "local":
-        return control_plane_manifests()
+    ``scheduler/default``. Raises ``FileNotFoundError``."""
     for folder in _FOLDERS:
         file = folder / f"{name}.yaml"
         if file.is_file():

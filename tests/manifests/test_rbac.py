@@ -18,6 +18,7 @@ from scheduler.kube.events import EventRecorder
 from scheduler.kube.lease import LeaderElection, LeaseTiming
 from scheduler.kube.manifests import control_plane_manifests, load_manifests
 from scheduler.kube.reflector import Reflector
+from scheduler.kube.resources import PODS
 from scheduler.kube.watches import standard_sources
 from scheduler.kube.writes import PodRef
 from simulations.controlplane import ApiError as RefusedError
@@ -134,9 +135,13 @@ async def lead(client: KubeClient, replica: PodRef) -> None:
     async with asyncio.timeout(10):
         await led.wait()
     await asyncio.sleep(0.5)
+    labels = (await client.get(PODS, replica.namespace, replica.name))["metadata"]["labels"]
+    assert labels[keys.LEADER] == "true", "the Service finds the leader by it"
     task.cancel()
     await asyncio.wait([task])
     await election.release()
+    metadata = (await client.get(PODS, replica.namespace, replica.name))["metadata"]
+    assert keys.LEADER not in metadata.get("labels", {})
 
 
 @pytest.fixture
