@@ -83,20 +83,25 @@ def price(
     return (met, *map(len, used), *opened, left)
 
 
+def stand(problem: Problem, ground: Ground, index: int, counts: Mapping[int, int]) -> None:
+    """Stand new members of one role on the ground."""
+    role = problem.roles[index]
+    ground.counts[index] = dict(counts)
+    for node, count in counts.items():
+        ground.free[node] -= role.request * count
+        ground.left[node] = 0
+        if role.cards[node]:
+            for depth, flags in enumerate(ground.idle):
+                flags[problem.domain_of[depth, node]] = False
+
+
 def take(
     problem: Problem, ground: Ground, number: int, places: Sequence[Mapping[int, int]]
 ) -> None:
     """Stand the new members of a gang on the ground."""
     gang = problem.gangs[number]
     for index, counts in zip(gang.roles, places, strict=True):
-        role = problem.roles[index]
-        ground.counts[index] = dict(counts)
-        for node, count in counts.items():
-            ground.free[node] -= role.request * count
-            ground.left[node] = 0
-            if role.cards[node]:
-                for depth, flags in enumerate(ground.idle):
-                    flags[problem.domain_of[depth, node]] = False
+        stand(problem, ground, index, counts)
     _settle(problem, ground, gang, places)
 
 

@@ -9,10 +9,11 @@ from itertools import groupby, product
 import numpy as np
 
 from scheduler.match import BoolArray
-from scheduler.solve import rules
+from scheduler.solve import rules, terms
+from scheduler.solve.byhand import by_hand
 from scheduler.solve.count import MAX_STATES, Table
 from scheduler.solve.ground import Ground, price
-from scheduler.solve.problem import GangRow, Problem, Together, Wish
+from scheduler.solve.problem import Choice, GangRow, Problem, Together, Wish
 
 _MAX_TABLES = 48
 """Tables that may be filled for one option before the search is cut (and the proof given up)."""
@@ -86,7 +87,10 @@ def _on_option(
     for masks, proven in _variants(problem, gang, ground, admitted):
         exact &= proven
         search.run(masks)
-    return search.found, exact and search.exact
+    exact = exact and search.exact
+    if search.found is None and not exact:
+        search.by_hand(admitted)
+    return search.found, exact
 
 
 def _room(problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]) -> bool:
@@ -177,6 +181,31 @@ class _Search:
             if known is not None and missing > known.missing:
                 return
             if self._at(list(counts), missing, masks, limits, tables):
+                return
+
+    def by_hand(self, masks: Sequence[BoolArray]) -> None:
+        """Where counting has no answer and no proof: the first proposal that keeps the rules."""
+        for places in by_hand(self._problem, self._gang, self._ground, masks):
+            counts: list[Mapping[int, int]] = [{} for _ in self._problem.roles]
+            for role, found in zip(self._gang.roles, places, strict=True):
+                counts[role] = found
+            options = [None] * len(self._problem.gangs)
+            choice = Choice(options=tuple(options), counts=tuple(counts))
+            if rules.fits_alone(self._problem, choice, self._gang, self._option) and self._obeys(
+                places
+            ):
+                steps = [0, 0, 0]
+                for kind, wish in _kinds(self._gang):
+                    steps[kind] += terms.steps(self._problem, choice, wish)
+                total = sum(sum(found.values()) for found in places)
+                missing = sum(role.pending for role in self._roles) - total
+                rank = self._gang.options[self._option].rank
+                cost = price(self._problem, self._gang, self._ground, places)
+                self._keep(
+                    _Found(
+                        missing, rank, (steps[0], steps[1], steps[2]), cost, self._option, places
+                    )
+                )
                 return
 
     def _counts(self, limits: Sequence[int]) -> list[tuple[int, ...]]:

@@ -114,17 +114,26 @@ def _gang_broken(problem: Problem, choice: Choice, number: int, gang: GangRow) -
         return "" if option is None or gang.runs or not _too_few(problem, gang, new) else "too few"
     if option is None:
         return "members of a gang that waits"
-    if _too_few(problem, gang, new):
-        return "too few members"
-    for role, mask in zip(gang.roles, gang.options[option].masks, strict=True):
-        if new[role] > problem.roles[role].pending:
-            return "more members than are pending"
-        if not all(mask[node] for node in choice.counts[role]):
-            return "node not admitted"
-    for wish in gang.wishes:
-        if wish.required is not None and not _in_one(problem, choice, wish.roles, wish.required):
-            return "required level"
-    return "" if all(_sliced(problem, choice, role) for role in gang.roles) else "slices"
+    return "" if fits_alone(problem, choice, gang, option) else "number, node, level or slice"
+
+
+def fits_alone(problem: Problem, choice: Choice, gang: GangRow, option: int) -> bool:
+    """Whether the gang's new members keep its own rules: numbers, nodes, required levels, slices."""
+    new = {role: sum(choice.counts[role].values()) for role in gang.roles}
+    return (
+        not _too_few(problem, gang, new)
+        and all(new[role] <= problem.roles[role].pending for role in gang.roles)
+        and all(
+            mask[node]
+            for role, mask in zip(gang.roles, gang.options[option].masks, strict=True)
+            for node in choice.counts[role]
+        )
+        and all(
+            wish.required is None or _in_one(problem, choice, wish.roles, wish.required)
+            for wish in gang.wishes
+        )
+        and all(_sliced(problem, choice, role) for role in gang.roles)
+    )
 
 
 def _too_few(problem: Problem, gang: GangRow, new: Mapping[int, int]) -> bool:
