@@ -6,6 +6,7 @@ python -m extender.tools.grpc_client HOST:PORT NAMESPACE/GANG [--ca FILE] [--man
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import grpc
@@ -24,22 +25,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--ca", type=Path, help="the authority of the service's certificate")
     parser.add_argument("--manifests", type=Path, help="plan these on top of the cluster first")
     args = parser.parse_args(arguments)
-    namespace, _, name = args.gang.partition("/")
+    try:
+        with _channel(args.address, args.ca) as channel:
+            _show(channel, args.gang, args.manifests)
+    except grpc.RpcError as error:
+        assert isinstance(error, grpc.Call)
+        sys.exit(f"{error.code().name}: {error.details()}")
 
-    with _channel(args.address, args.ca) as channel:
-        service = PlacementServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
-        if args.manifests:
-            request = pb.PlanRequest(manifests=args.manifests.read_bytes(), live=True)
-            for decision in service.Plan(request, timeout=_SECONDS).gangs:
-                places = [member.node for member in decision.members]
-                print("plan:", decision.name, decision.flavor or "-", *places)
-        watch = pb.WatchGangsRequest(namespace=namespace, name=name)
-        for gang in service.WatchGangs(watch, timeout=_SECONDS):
-            print("phase:", pb.Phase.Name(gang.phase).removeprefix("PHASE_").capitalize())
-            if gang.phase == pb.PHASE_BOUND:
-                break
-        asked = pb.GangName(namespace=namespace, name=name)
-        print(service.Explain(pb.ExplainRequest(gang=asked), timeout=_SECONDS).text)
+
+def _show(channel: grpc.Channel, gang: str, manifests: Path | None) -> None:
+    service = PlacementServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+    namespace, _, name = gang.partition("/")
+    if manifests:
+        request = pb.PlanRequest(manifests=manifests.read_bytes(), live=True)
+        for decision in service.Plan(request, timeout=_SECONDS).gangs:
+            places = [member.node for member in decision.members]
+            print("plan:", decision.name, decision.flavor or "-", *places, flush=True)
+    watch = pb.WatchGangsRequest(namespace=namespace, name=name)
+    for state in service.WatchGangs(watch, timeout=_SECONDS):
+        print("phase:", pb.Phase.Name(state.phase).removeprefix("PHASE_").capitalize())
+        if state.phase == pb.PHASE_BOUND:
+            break
+    asked = pb.GangName(namespace=namespace, name=name)
+    print(service.Explain(pb.ExplainRequest(gang=asked), timeout=_SECONDS).text)
 
 
 def _channel(address: str, ca: Path | None) -> grpc.Channel:
