@@ -29,7 +29,6 @@ def main(arguments: list[str] | None = None) -> None:
         with _channel(args.address, args.ca) as channel:
             _show(channel, args.gang, args.manifests)
     except grpc.RpcError as error:
-        assert isinstance(error, grpc.Call)
         sys.exit(f"{error.code().name}: {error.details()}")
 
 
