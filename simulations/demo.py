@@ -176,7 +176,7 @@ def _pools(nodes: Iterable[Object]) -> str:
 def _report(cluster: Cluster) -> str:
     """Gangs -> flavor -> nodes, and why the one that waits does."""
     pods = cluster.api.list(_PODS)
-    rows = [("GANG", "PHASE", "MEMBERS", "FLAVOR", "NODES")]
+    rows = [("GANG", "PHASE", "MEMBERS", "FLAVOR (CHOICE)", "NODES")]
     reasons = []
     for gang in cluster.api.list(_GANGS):
         name, status, spec = (
@@ -211,7 +211,7 @@ def _gang_of(pod: Object) -> str | None:
 def _choice(status: Object, flavors: Sequence[str]) -> str:
     if not status.get("flavor"):
         return f"none of {', '.join(flavors)}"
-    return f"{status['flavor']} (choice {status['flavorRank'] + 1} of {len(flavors)})"
+    return f"{status['flavor']} ({status['flavorRank'] + 1} of {len(flavors)})"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

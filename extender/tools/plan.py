@@ -144,15 +144,15 @@ def _warn(inputs: Inputs, *, verbose: bool) -> None:
 
 def _report(decision: Decision, limit: int | None) -> Iterator[str]:
     """The plan for people: a table, what waits and why, and one line of totals."""
-    headers = ("GANG", "MEMBERS", "FLAVOR", "NODES", "DOMAINS")
+    headers = ("GANG", "MEMBERS", "FLAVOR (CHOICE)", "NODES", "DOMAINS")
     rows = [_row(gang, assignment) for gang, assignment in decision.gangs]
     if rows:
         yield table.render(headers, rows, limit)
         yield ""
     for gang, assignment in decision.gangs:
         if not assignment.placed or assignment.passed_over:
-            head = table.paint(gang.key, table.YELLOW if not assignment.placed else table.GREEN)
-            yield table.paragraph(head, explain(gang, assignment), limit)
+            colour = table.GREEN if assignment.placed else table.YELLOW
+            yield table.paragraph(gang.key, explain(gang, assignment), limit, colour)
     yield _totals(decision)
 
 
@@ -164,7 +164,7 @@ def _row(gang: Gang, assignment: GangAssignment) -> tuple[str, ...]:
         return gang.key, f"{here}/{gang.size}", f"waits: {code}", "", ""
     flavor = "-"
     if assignment.flavor is not None:
-        flavor = f"{assignment.flavor} (choice {assignment.flavor_rank + 1} of {len(gang.flavors)})"
+        flavor = f"{assignment.flavor} ({assignment.flavor_rank + 1} of {len(gang.flavors)})"
     nodes = table.names([slot.node for slot in assignment.slots]) or "running"
     domains = _domains(assignment)
     return gang.key, f"{here}/{gang.size}", flavor, nodes, domains

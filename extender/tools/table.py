@@ -49,16 +49,14 @@ def _lines(row: Sequence[str], sizes: Sequence[int]) -> list[str]:
     return lines
 
 
-def paragraph(head: str, text: str, limit: int | None) -> str:
-    """``head: text``, wrapped and indented when the width is limited."""
-    if limit is None:
-        return f"{head}: {text}"
-    return textwrap.fill(
-        f"{head}: {text}",
-        max(limit, 40),
-        subsequent_indent="    ",
-        break_on_hyphens=False,
-    )
+def paragraph(head: str, text: str, limit: int | None, colour: str) -> str:
+    """``head: text``, wrapped and indented when the width is limited, the head in colour."""
+    whole = f"{head}: {text}"
+    if limit is not None:
+        whole = textwrap.fill(
+            whole, max(limit, 40), subsequent_indent="    ", break_on_hyphens=False
+        )
+    return whole.replace(head, paint(head, colour), 1)
 
 
 def names(items: Sequence[str]) -> str:

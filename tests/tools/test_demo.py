@@ -29,7 +29,7 @@ def test_the_demo_on_the_real_control_plane(control_plane: Binaries) -> None:
     done = _demo()
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert re.search(r"Bound +2/2 +a100 \(choice 2 of 2\) +a100-\d+, a100-\d+", rows["chat"])
+    assert re.search(r"Bound +2/2 +a100 \(2 of 2\) +a100-\d+, a100-\d+", rows["chat"])
     assert re.search(r"Bound +4/4 +l40s", rows["reason"])
     assert len({int(number) // 4 for number in re.findall(r"l40s-(\d)", rows["reason"])}) == 1
     assert re.search(r"Waiting +0/16 +none of h100, a100 +-", rows["pretrain"])
@@ -54,6 +54,6 @@ def test_the_demo_without_a_control_plane(tmp_path: Path) -> None:
     assert done.returncode == 3, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert sum("no control plane: " in line for line in lines) == 1
-    assert any(re.match(r"default/chat +2/2 +a100 \(choice 2 of 2\)", line) for line in lines)
+    assert any(re.match(r"default/chat +2/2 +a100 \(2 of 2\)", line) for line in lines)
     assert any(line.startswith("default/pretrain  0/16") for line in lines)
     assert lines[-1].startswith("OFFLINE: ")

@@ -112,8 +112,8 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = _run(capsys, *_files(*CLUSTER, GANG))
     assert (code, err) == (0, "")
     assert out.splitlines()[:3] == [
-        "GANG          MEMBERS  FLAVOR                NODES   DOMAINS",
-        "default/chat  2/2      a100 (choice 2 of 2)  a1, a2  rack r2",
+        "GANG          MEMBERS  FLAVOR (CHOICE)  NODES   DOMAINS",
+        "default/chat  2/2      a100 (2 of 2)    a1, a2  rack r2",
         "",
     ]
     assert "1 of 1 gangs placed on 5 nodes with 3 pods; solver: optimal in" in out
