@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -175,13 +176,24 @@ def _optional_text(value: Any, where: str) -> str | None:
 def _optional_mapping(value: Any, where: str) -> Mapping[str, object] | None:
     if value is None:
         return None
+    if _too_deep(value):
+        raise FlavorError(f"{where}: more than {_MAX_DEPTH} levels deep")
     try:
         plain = json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         plain = None  # YAML can say more than JSON, such as dates
     if isinstance(plain, dict):
         return plain
     raise FlavorError(f"{where}: {_show(value)} is not a mapping of JSON values")
+
+
+def _too_deep(value: object) -> bool:
+    inside = [value]
+    for _ in range(_MAX_DEPTH):
+        maps = [one for one in inside if isinstance(one, Mapping)]
+        lists = [one for one in inside if isinstance(one, (list, tuple))]
+        inside = [item for one in (*(m.values() for m in maps), *lists) for item in one]
+    return bool(inside)
 
 
 def _cost(value: Any, where: str) -> str | None:
@@ -194,9 +206,13 @@ def _cost(value: Any, where: str) -> str | None:
     return str(value)
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
 def _show(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    """A value as it was written, cut where it is long, wide or deep."""
+    return _SHORT.repr(value)
 
 
 def select(

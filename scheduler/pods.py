@@ -103,7 +103,7 @@ def read_pod(obj: Object) -> Pod:
         annotations=annotations,
         owner=_owner(metadata),
         node=text(spec.get("nodeName")) or None,
-        finished=status.get("phase") in FINISHED,
+        finished=text(status.get("phase")) in FINISHED,
         terminating=bool(metadata.get("deletionTimestamp")),
         gates=tuple(
             text(mapping(gate).get("name")) for gate in sequence(spec.get("schedulingGates"))
