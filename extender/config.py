@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from scheduler.policy import Policy
 from scheduler.progress import Limits
-
-
-Group = TypeVar("Group", Policy, Limits)
 
 
 class ConfigError(Exception):
@@ -42,7 +39,7 @@ class Config:
     guarded: bool = False
     """The kube-scheduler also sends plain pods that ask for vendor resources (design section 8)."""
     identity: str = ""
-    """Holder identity in the Lease; empty: host name and process id."""
+    """Holder identity in the Lease; empty: host name and port."""
     lease_seconds: float = 15
     """Life of the planner's Lease; the second replica takes over after this when the first one dies."""
     barrier_seconds: float = 25
@@ -74,16 +71,14 @@ def load(values: Mapping[str, Any], base: Config = Config()) -> Config:
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; known: {', '.join(sorted(known))}")
         current = getattr(base, key)
-        if isinstance(current, Policy):
-            changes[key] = _load_group(key, value, current)
-        elif isinstance(current, Limits):
+        if isinstance(current, (Policy, Limits)):
             changes[key] = _load_group(key, value, current)
         else:
             changes[key] = _checked(key, value, current)
     return replace(base, **changes)
 
 
-def _load_group(key: str, value: object, current: Group) -> Group:
+def _load_group(key: str, value: object, current: Policy | Limits) -> Policy | Limits:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{key}: expected a mapping, not {value!r}")
     known = {item.name for item in fields(current)}
@@ -93,7 +88,7 @@ def _load_group(key: str, value: object, current: Group) -> Group:
     changes: dict[str, Any] = {
         name: _checked(f"{key}.{name}", v, getattr(current, name)) for name, v in value.items()
     }
-    return replace(current, **changes)
+    return type(current)(**{**asdict(current), **changes})
 
 
 def _checked(key: str, value: object, current: object) -> object:

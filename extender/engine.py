@@ -189,9 +189,7 @@ class Engine:
         if self._nothing_new(snapshot):
             return
         with self.metrics.stage("solve"):
-            decision = await asyncio.to_thread(
-                decide, snapshot, self.config.policy, self.solve
-            )
+            decision = await asyncio.to_thread(decide, snapshot, self.config.policy, self.solve)
         self._planned_generation = snapshot.generation
         if decision.violations:
             log.error("plan refused by the checker", violations=decision.violations[:5])
@@ -222,9 +220,7 @@ class Engine:
     def _nothing_new(self, snapshot: Snapshot) -> bool:
         unchanged = snapshot.generation == self._planned_generation
         waiting = self._excluded or self._not_before
-        return unchanged and not waiting and not any(
-            r.state is State.ABORTING for r in self.ledger
-        )
+        return unchanged and not waiting and not any(r.state is State.ABORTING for r in self.ledger)
 
     def _may_propose(self, key: str) -> bool:
         """Not while its last plan is still being settled, nor right after one that failed."""
@@ -367,9 +363,7 @@ class Engine:
         now = time.monotonic()
         reservation = self.ledger.get(key)
         assert reservation is not None
-        notices = observe(
-            reservation, self.state.pods, self.state.nodes, now, self.config.limits
-        )
+        notices = observe(reservation, self.state.pods, self.state.nodes, now, self.config.limits)
         lost = next((notice for notice in notices if notice.sign is Sign.LOST), None)
         if lost is not None:
             self.lose(key, lost.cause, lost.node)

@@ -125,7 +125,9 @@ class Executor:
 
     def _current(self, reservation: Reservation) -> bool:
         now = self._ledger.get(reservation.key)
-        return now is not None and now.plan_id == reservation.plan_id and now.state is State.RESERVED
+        return (
+            now is not None and now.plan_id == reservation.plan_id and now.state is State.RESERVED
+        )
 
     async def _release(self, reservation: Reservation) -> None:
         """Nominations come first, so that the places are held before anybody may enter the queue."""
@@ -184,9 +186,7 @@ class Executor:
         for member in others:
             refs.setdefault(
                 member.uid,
-                PodRef(
-                    namespace=reservation.assignment.namespace, name=member.pod, uid=member.uid
-                ),
+                PodRef(namespace=reservation.assignment.namespace, name=member.pod, uid=member.uid),
             )
         await asyncio.gather(*(self._writes.evict(ref) for ref in refs.values()))
 

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 import sys
@@ -26,7 +25,7 @@ from extender.kube_writes import KubeWrites
 from extender.metrics import Metrics
 from extender.reporter import Reporter
 from extender.rest import build_app
-from extender.rpc import start_rpc
+from extender.rpc import RpcServer, start_rpc
 from extender.service import Service
 from extender.solver_process import SolverProcess
 from extender.views import Views
@@ -66,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--tls-dir", "folder with tls.crt, tls.key, ca.crt"),
     ):
         parser.add_argument(flag, help=text)
-    parser.add_argument("--guarded", action="store_true", default=None, help="guarded configuration")
+    parser.add_argument(
+        "--guarded", action="store_true", default=None, help="guarded configuration"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -152,7 +153,8 @@ def _assemble(config: Config, client: KubeClient, solver: SolverProcess) -> Serv
 
 
 def _identity(config: Config) -> str:
-    return config.identity or f"{socket.gethostname()}-{os.getpid()}"
+    """Host and port: a restart after a crash finds its own Lease and need not wait for its end."""
+    return config.identity or f"{socket.gethostname()}:{_address(config.listen)[1]}"
 
 
 def _election(config: Config, client: KubeClient, engine: Engine) -> LeaderElection:
@@ -207,10 +209,10 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
         await runner.cleanup()
 
 
-async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> Any:
+async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> RpcServer | None:
     if not config.grpc_listen:
         return None
-    client_ca = Path(config.client_ca).read_bytes() if config.client_ca else b""
+    client_ca = await asyncio.to_thread(_read_bytes, config.client_ca)
     return await start_rpc(
         Views(service),
         config.grpc_listen,
@@ -218,6 +220,10 @@ async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> An
         reflection=config.grpc_reflection,
         client_ca=client_ca,
     )
+
+
+def _read_bytes(path: str) -> bytes:
+    return Path(path).read_bytes() if path else b""
 
 
 def _emit(service: Service) -> Emit:
@@ -241,5 +247,3 @@ def _emit(service: Service) -> Emit:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host.strip("[]") or "0.0.0.0", int(port)
-
-

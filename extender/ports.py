@@ -27,7 +27,10 @@ class ClusterWrites(Protocol):
         """Evict through the Eviction API, with a uid precondition."""
 
     async def write_gang(
-        self, manifest: Mapping[str, Any], status: Mapping[str, Any], known: Mapping[str, Any] | None
+        self,
+        manifest: Mapping[str, Any],
+        status: Mapping[str, Any],
+        known: Mapping[str, Any] | None,
     ) -> Mapping[str, Any] | None:
         """Create or update a Gang object and its status.
 

@@ -1,4 +1,4 @@
-"""HTTP routes: the extender's verbs, admission, health, metrics and /debug. Converts only; decides nothing."""
+"""HTTP routes: the verbs, admission, health, metrics and /debug. Converts only; decides nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ if TYPE_CHECKING:
 
 _JSON = "application/json"
 _MAX_BODY = 16 * 2**20
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/mutate"})
 VERBS = ("filter", "prioritize", "preempt", "bind")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(service: Service) -> web.Application:
-    """The application with every route of design section 8."""
-    app = web.Application(client_max_size=_MAX_BODY, middlewares=[_errors])
+    """The application with every route of design section 8.
+
+    With a client CA the verbs and /debug need a client certificate; probes, metrics and the webhook
+    cannot present one.
+    """
+    middlewares = [_errors, _needs_certificate] if service.config.client_ca else [_errors]
+    app = web.Application(client_max_size=_MAX_BODY, middlewares=middlewares)
     routes = Routes(service)
     for verb in VERBS:
         app.router.add_post(f"/{verb}", getattr(routes, verb))
@@ -57,6 +63,17 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _answer(wire.write_error(text), 404)
     except web.HTTPRequestEntityTooLarge:
         return _answer(wire.write_error(f"the body is larger than {_MAX_BODY} bytes"), 413)
+
+
+@web.middleware
+async def _needs_certificate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """TLS leaves the client certificate optional, since kubelet probes have none."""
+    if request.path not in _OPEN_PATHS:
+        transport = request.transport
+        if transport is None or not transport.get_extra_info("peercert"):
+            text = f"{request.path}: a client certificate of the configured CA is needed"
+            return _answer(wire.write_error(text), 403)
+    return await handler(request)
 
 
 def _answer(body: bytes, status: int = 200) -> web.Response:

@@ -95,9 +95,7 @@ class Service:
         if not self.config.guarded:
             return FilterAnswer(nodes=request.node_names)
         plain = PlainRequest(uid=request.uid, request=read_pod(request.pod).request)
-        answer = filter_plain(
-            self.ledger, self.state.nodes, plain, request, time.monotonic()
-        )
+        answer = filter_plain(self.ledger, self.state.nodes, plain, request, time.monotonic())
         if answer.refused:
             self.metrics.veto("reserved")
         return answer
@@ -195,4 +193,3 @@ def _is_member(pod: Any) -> bool:
             if SYNTHETIC_RESOURCES & (resources.get(kind) or {}).keys():
                 return True
     return False
-

@@ -53,9 +53,7 @@ def filter_member(ledger: Ledger, request: FilterRequest) -> tuple[FilterAnswer,
     slot = found[1]
     if slot.node in request.node_names:
         return FilterAnswer(nodes=(slot.node,)), Notice.GRANTED
-    notice = (
-        Notice.REFUSED_IN_TREE if request.nominated == slot.node else Notice.NOT_NOMINATED
-    )
+    notice = Notice.REFUSED_IN_TREE if request.nominated == slot.node else Notice.NOT_NOMINATED
     return _veto(request, OTHER_NODE), notice
 
 

@@ -30,7 +30,9 @@ class Decision:
                 code = assignment.reason.code.value
                 waiting[code] = waiting.get(code, 0) + 1
         shown = ", ".join(f"{count} {code}" for code, count in sorted(waiting.items()))
-        text = f"placed {len(placed)} of {len(self.plan.assignments)} gangs, {self.plan.status.value}"
+        text = (
+            f"placed {len(placed)} of {len(self.plan.assignments)} gangs, {self.plan.status.value}"
+        )
         return f"{text}; {sum(waiting.values())} wait: {shown}" if waiting else text
 
 
@@ -48,7 +50,9 @@ def acceptable(decision: Decision, fresh: Snapshot) -> tuple[GangAssignment, ...
     """
     before = {gang.key: gang for gang in decision.snapshot.gangs}
     now = {gang.key: gang for gang in fresh.gangs}
-    fixed = {assignment.key for assignment in (*decision.snapshot.reservations, *fresh.reservations)}
+    fixed = {
+        assignment.key for assignment in (*decision.snapshot.reservations, *fresh.reservations)
+    }
     states = {state.node.name: state for state in fresh.nodes}
     taken: dict[str, Resources] = {}
     for reserved in fresh.reservations:
@@ -86,4 +90,3 @@ def _fits(
         and (state.free - taken.get(node, Resources())).fits(Resources.sum(requests))
         for node, requests in wanted.items()
     )
-

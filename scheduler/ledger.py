@@ -107,9 +107,7 @@ TRANSITIONS: Mapping[tuple[State | None, Trigger], tuple[State, tuple[Action, ..
 }
 """A pair that is absent cannot happen; ``Ledger.handle`` raises ``ImpossibleTransition`` for it."""
 
-HOLDING = frozenset(
-    {State.PROPOSED, State.RESERVED, State.BINDING, State.BOUND, State.DEGRADED}
-)
+HOLDING = frozenset({State.PROPOSED, State.RESERVED, State.BINDING, State.BOUND, State.DEGRADED})
 """States in which slots hold capacity until the watch shows them bound. An aborting gang gives its open
 places up, so that it can be planned again elsewhere."""
 
@@ -286,9 +284,7 @@ class Ledger:
     def mark_nominated(self, gang: str, uid: str) -> Reservation:
         """The member's nomination was seen on the pod: from now on its absence means a failed attempt."""
         old = self._by_gang[gang]
-        return self._put(
-            replace(old, nominated=old.nominated | {uid}, granted=old.granted - {uid})
-        )
+        return self._put(replace(old, nominated=old.nominated | {uid}, granted=old.granted - {uid}))
 
     def mark_unnominated(self, gang: str, uid: str) -> Reservation:
         """The member's nomination was cleared and is to be set again."""
@@ -302,14 +298,18 @@ class Ledger:
         """All gates of ours are removed from the gang's members."""
         return self._put(replace(self._by_gang[gang], ungated_seconds=now))
 
-    def handle(self, gang: str, trigger: Trigger, now: float, cause: str = "") -> tuple[Effect, ...]:
+    def handle(
+        self, gang: str, trigger: Trigger, now: float, cause: str = ""
+    ) -> tuple[Effect, ...]:
         """Move the reservation of ``gang`` as the table says and return what is to be done.
 
         Raises ``ImpossibleTransition`` when the table has no such row: a bug of the caller.
         """
         old = self._by_gang[gang]
         state, actions = self._row(old.state, trigger, gang)
-        partial = old.partial_seconds if trigger is not Trigger.BROKEN else old.partial_seconds or now
+        partial = (
+            old.partial_seconds if trigger is not Trigger.BROKEN else old.partial_seconds or now
+        )
         new = replace(
             old,
             state=state,

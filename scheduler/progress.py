@@ -101,9 +101,7 @@ def _overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> st
     )
 
 
-def _bound_slot(
-    reservation: Reservation, slot: Slot, pods: Mapping[str, Pod]
-) -> Notice | None:
+def _bound_slot(reservation: Reservation, slot: Slot, pods: Mapping[str, Pod]) -> Notice | None:
     pod = pods.get(slot.uid)
     if pod is None:
         return Notice(sign=Sign.UNBOUND, uid=slot.uid, cause=f"pod {slot.pod} was deleted")
@@ -193,4 +191,3 @@ def whole(gang: Gang) -> bool:
     running = [len(podset.running) for podset in gang.podsets]
     enough = all(n >= p.min_count for n, p in zip(running, gang.podsets, strict=True))
     return enough and sum(running) >= gang.min_members
-

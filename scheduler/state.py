@@ -7,9 +7,10 @@ topology objects change.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from scheduler.flavors import FlavorObject, read_flavor_object
 from scheduler.gang_index import GangIndex
@@ -29,6 +30,7 @@ from topology.tree import TopologyTree
 from topology.untyped import mapping, strings, text
 
 Object = Mapping[str, Any]
+_T = TypeVar("_T")
 
 
 class ClusterState:
@@ -241,6 +243,10 @@ class ClusterState:
         else:
             self.gang_objects[key] = obj
 
+    def fork(self) -> ClusterState:
+        """A copy that can be changed without changing this one; the frozen values in it are shared."""
+        return _forked(self)
+
     # -- views -----------------------------------------------------------------------------------
 
     @property
@@ -348,6 +354,23 @@ class ClusterState:
         )
         used = Resources.sum(pod.request for pod in pods)
         return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
+
+
+def _forked(value: _T) -> _T:
+    """``value`` with its own containers, down to values that nobody changes in place."""
+    if isinstance(value, (ClusterState, GangIndex, Priorities)):
+        copied = copy.copy(value)
+        for name, part in vars(value).items():
+            setattr(copied, name, _forked(part))
+        return copied
+    if isinstance(value, (dict, set)):
+        copied = copy.copy(value)
+        if isinstance(copied, dict):
+            for key, part in copied.items():
+                if isinstance(part, (dict, set)):
+                    copied[key] = copy.copy(part)
+        return copied
+    return value
 
 
 def _name(obj: Object) -> str:

@@ -1,11 +1,11 @@
 """`muster serve` beside a local control plane: for the demo, end-to-end tests and benchmarks.
 
-    with temporary_cluster() as cluster:
-        muster = LocalMuster(cluster)
-        muster.install()          # CRDs, RBAC, admission policy, kube-scheduler configuration
-        muster.start()            # a process of its own; returns when it is ready
-        ...
-        muster.stop()             # or kill(): SIGKILL
+with temporary_cluster() as cluster:
+    muster = LocalMuster(cluster)
+    muster.install()          # CRDs, RBAC, admission policy, kube-scheduler configuration
+    muster.start()            # a process of its own; returns when it is ready
+    ...
+    muster.stop()             # or kill(): SIGKILL
 """
 
 from __future__ import annotations

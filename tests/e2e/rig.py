@@ -121,9 +121,7 @@ class Rig:
         if gang is None:
             return list(found)
         return [
-            pod
-            for pod in found
-            if pod["metadata"].get("annotations", {}).get(keys.GANG) == gang
+            pod for pod in found if pod["metadata"].get("annotations", {}).get(keys.GANG) == gang
         ]
 
     def places(self, gang: str | None = None) -> dict[str, str]:
@@ -143,7 +141,8 @@ class Rig:
     def status(self, gang: str) -> Object:
         """`status` of the Gang object; empty while there is none."""
         found = self.cluster.api.find(f"{GANGS}/{self.name}/gangs/{gang}")
-        return (found or {}).get("status", {})
+        status: Object = (found or {}).get("status", {})
+        return status
 
     def wait_phase(
         self, gang: str, *phases: str, reason: str | None = None, timeout: float = 15.0

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from simulations.controlplane import Cluster
 
@@ -31,7 +31,7 @@ class BindingWebhook:
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
-    def __enter__(self) -> BindingWebhook:
+    def __enter__(self) -> Self:
         self._thread.start()
         port = self._server.server_address[1]
         ca = (self._cluster.folder / "pki" / "ca.crt").read_bytes()
@@ -98,7 +98,7 @@ class BindingWebhook:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *_: object) -> None:
                 """Quiet."""
 
         return Handler

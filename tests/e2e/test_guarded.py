@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_no_burst_takes_a_reserved_place(guarded: Rig, priority: str, rounds: in
     """200 plain pods, of equal or higher priority, at the very moment of the plan: zero losses."""
     rig = guarded
     rig.add_nodes(30)
-    spec = {"priorityClassName": "high"} if priority == "high" else {}
+    spec: dict[str, Any] = {"priorityClassName": "high"} if priority == "high" else {}
     for number in range(rounds):
         gang = f"held{number}"
         rig.gang(gang, 4)
