@@ -36,6 +36,11 @@ class Model:
         self._capacity()
         self._coupling()
 
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return len(self._meaning)
+
     def integer(self, low: int, high: int, meaning: Callable[[Choice], int]) -> cp_model.IntVar:
         """A new variable; ``meaning`` computes its value from a choice, for hints."""
         variable = self.cp.new_int_var(low, high, "")

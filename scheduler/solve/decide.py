@@ -50,13 +50,12 @@ def decide(problem: Problem, policy: Policy) -> Decision:
     status = "greedy"
     if len(results) - len(hopeless) <= 1 and all(exact for _, exact in results):
         bound = objective
-    elif bound != objective and _cells(problem, hopeless) <= policy.exact_cells:
-        # Imported here: it costs half a second, and most decisions never need it.
-        from scheduler.solve.cpsat import improve
-
-        improved = improve(problem, choice, bound, policy.budget_seconds, hopeless)
-        choice, bound = improved.choice, improved.bound
-        objective, status = evaluate(problem, choice), "feasible"
+    elif bound != objective and len(results) > len(hopeless):
+        choice, bound = _improve(problem, policy, choice, alone, hopeless, bound)
+        improved = evaluate(problem, choice)
+        if improved != objective or policy.exact_cells:
+            status = "feasible"
+        objective = improved
     if bound == objective:
         status = "optimal"
     return Decision(
@@ -67,6 +66,35 @@ def decide(problem: Problem, policy: Policy) -> Decision:
         objective=objective,
         bound=bound,
     )
+
+
+def _improve(
+    problem: Problem,
+    policy: Policy,
+    choice: Choice,
+    alone: tuple[Settled | None, ...],
+    hopeless: frozenset[int],
+    bound: tuple[int, ...],
+) -> tuple[Choice, tuple[int, ...]]:
+    """A better answer with its bound: exactly if the problem is small, else part by part."""
+    if not policy.exact_cells:
+        return choice, bound
+    # Imported here: OR-Tools costs half a second, and most decisions never need it.
+    from scheduler.solve.cpsat import improve
+    from scheduler.solve.polish import polish
+
+    names = layout(problem).names
+    objective = evaluate(problem, choice)
+    open_ = next(name for name, o, b in zip(names, objective, bound, strict=True) if o != b)
+    # For the sake of fragmentation alone only small problems are solved.
+    tail = open_.startswith(("opened", "left"))
+    limit = policy.exact_cells // 10 if tail else policy.exact_cells
+    if _cells(problem, hopeless) <= limit:
+        found = improve(problem, choice, bound, policy.budget_seconds, hopeless)
+        return found.choice, found.bound
+    if not tail:
+        choice = polish(problem, choice, alone, policy.budget_seconds)
+    return choice, _floor(problem, alone, hopeless, evaluate(problem, choice))
 
 
 def _cells(problem: Problem, hopeless: frozenset[int]) -> int:
