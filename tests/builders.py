@@ -127,10 +127,11 @@ def _state(text: str, path: Path, gpus: int, cpu: int) -> NodeState:
     device_class, resource, memory = CARDS[kind]
     cards, busy = int(drawn["cards"] or gpus), int(drawn["busy"] or 0)
     labels = dict(pair.split("=") for pair in (drawn["labels"] or "").split(",") if pair)
+    known = tuple(step for step in path if step[1] != "?")
     allocatable = Resources({resource: cards, CPU: cpu * 1000, PODS: 110})
     node = Node(
         name=name,
-        labels={"type": kind, **dict(path), **labels, keys.HOSTNAME: name},
+        labels={"type": kind, **dict(known), **labels, keys.HOSTNAME: name},
         allocatable=allocatable,
         taints=(Taint(key="dedicated", value="other"),) if flag == "tainted" else (),
         ready=flag != "notready",
@@ -140,7 +141,7 @@ def _state(text: str, path: Path, gpus: int, cpu: int) -> NodeState:
             device_class=device_class, vendor=device_class.split("-")[0], resource=resource,
             count=cards, memory_bytes=memory * GIB,
         ) if cards else None,
-        path=tuple(PathStep(level=level, key=level, value=value) for level, value in path if value != "?"),
+        path=tuple(PathStep(level=level, key=level, value=value) for level, value in known),
     )  # fmt: skip
     state = NodeState(node=node, free=allocatable)
     return _occupied(state, running_pod(f"busy-{name}", {resource: busy})) if busy else state

@@ -21,7 +21,11 @@ TYPES = ("h100", "a100", "l4")
 
 def instance(kind: str, seed: int) -> Snapshot:
     """The instance number ``seed`` of ``kind``."""
-    dice = Random(f"{kind}-{seed}")
+    return thrown(Random(f"{kind}-{seed}"), kind)
+
+
+def thrown(dice: Random, kind: str) -> Snapshot:
+    """An instance of ``kind`` as the dice fall."""
     drawn = _fleet(dice)
     count = dice.randint(2, 4) if kind == "several" else dice.choice((1, 2, 2, 3))
     gangs = [

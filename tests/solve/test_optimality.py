@@ -88,6 +88,7 @@ def test_the_plan_is_as_good_as_the_exact_model(kind: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_more_instances(kind: str) -> None:
     """The same on many more instances."""
