@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,21 @@ def fill(cluster: Cluster) -> list[str]:
     nodes = [_padded(node) for node in Fleet(pools=_POOLS).nodes()]
     names = [str(node["metadata"]["name"]) for node in nodes]
     cluster.api.create_namespace(_NAMESPACE)
-    cluster.api.create_all("/api/v1/nodes", nodes)
-    cluster.api.wait_for("taints of new nodes to go", lambda: _untainted(cluster), timeout=300.0)
+    _create(cluster, "/api/v1/nodes", nodes)
+    cluster.api.wait_for(
+        "taints of new nodes to go", lambda: _untainted(cluster), timeout=300.0, every=3.0
+    )
     for component in ("kube-scheduler", "kube-controller-manager"):
         cluster.stop(component)
-    cluster.api.create_all(_POD_PATH, (_pod(number, names) for number in range(POD_COUNT)))
+    _create(cluster, _POD_PATH, (_pod(number, names) for number in range(POD_COUNT)))
     return names
+
+
+def _create(cluster: Cluster, path: str, bodies: Iterable[Object]) -> None:
+    """In batches, since the answers are kept until the end of each."""
+    rest = iter(bodies)
+    while batch := list(islice(rest, 500)):
+        cluster.api.create_all(path, batch)
 
 
 _POD_PATH = f"/api/v1/namespaces/{_NAMESPACE}/pods"
