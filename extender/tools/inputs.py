@@ -135,9 +135,21 @@ def _add(state: ClusterState, objects: Sequence[Object]) -> tuple[Problem, ...]:
         kind = READ_KINDS.get(owners.kind_of(obj))
         if kind is not None and kind != "Pod":
             state.apply(kind, "ADDED", obj)
-    for pod in expansion.pods:
+    for pod in _distinct(state, expansion.pods):
         state.apply("Pod", "ADDED", pod)
     return expansion.problems
+
+
+def _distinct(state: ClusterState, pods: Sequence[Object]) -> Iterator[Object]:
+    """``pods`` without manifests of pods that a dump or ``state`` shows as they really are."""
+    real = {(pod.namespace, pod.name) for pod in state.pods.values()}
+    real |= {owners.identity(pod) for pod in pods if _uid(pod)}
+    return (pod for pod in pods if _uid(pod) or owners.identity(pod) not in real)
+
+
+def _uid(pod: Object) -> object:
+    metadata = pod.get("metadata")
+    return metadata.get("uid") if isinstance(metadata, Mapping) else None
 
 
 def kept_reservations(state: ClusterState) -> tuple[GangAssignment, ...]:

@@ -44,11 +44,11 @@ def expand(objects: Iterable[Object]) -> Expansion:
         obj for obj in objects if kind_of(obj) in _OWNERS and _requests(_template(obj))
     )
     pods = [owners.inherit(obj) for obj in objects if kind_of(obj) == ("", "Pod")]
-    alive, taken = _count_alive(owners, pods), {_identity(pod) for pod in pods}
+    alive, taken = _count_alive(owners, pods), {identity(pod) for pod in pods}
     problems: list[Problem] = []
     made: list[Object] = []
     for owner in owners.roots():
-        namespace = _identity(owner)[0]
+        namespace = identity(owner)[0]
         try:
             names = _OWNERS[kind_of(owner)](owner)
         except _BadCountError as error:
@@ -65,6 +65,12 @@ def kind_of(obj: Object) -> tuple[str, str]:
     return (group if slash else ""), str(obj.get("kind"))
 
 
+def identity(obj: Object) -> tuple[str, str]:
+    """(namespace, name) of an object; a namespace that is not given is ``default``."""
+    metadata = _map(obj, "metadata")
+    return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
+
+
 def _count_alive(owners: _Owners, pods: Iterable[Object]) -> Counter[int]:
     """Pods that an owner need not make again, by the ``id`` of the outermost owner."""
     return Counter(id(owners.root_of(pod)) for pod in pods if not _ended(pod))
@@ -76,7 +82,7 @@ def _pod(owner: Object, name: str) -> Object:
     about = _map(owner, "metadata")
     made = {
         "name": name,
-        "namespace": _identity(owner)[0],
+        "namespace": identity(owner)[0],
         "labels": _map(metadata, "labels"),
         "annotations": _map(metadata, "annotations"),
         "ownerReferences": [
@@ -109,7 +115,7 @@ class _Owners:
 
     @classmethod
     def of(cls, owners: Iterable[Object]) -> _Owners:
-        by_name = {(_identity(o)[0], kind_of(o)[1], _identity(o)[1]): o for o in owners}
+        by_name = {(identity(o)[0], kind_of(o)[1], identity(o)[1]): o for o in owners}
         by_namespace = defaultdict(list)
         for (namespace, _, _), owner in by_name.items():
             by_namespace[namespace].append(owner)
@@ -146,7 +152,7 @@ class _Owners:
     def _controller(self, obj: Object) -> Object | None:
         reference = _controller_reference(obj)
         name = str(reference.get("name")), str(reference.get("kind"))
-        found = self.by_name.get((_identity(obj)[0], name[1], name[0]))
+        found = self.by_name.get((identity(obj)[0], name[1], name[0]))
         if found is None or found is obj:
             return None
         uids = _map(found, "metadata").get("uid"), reference.get("uid")
@@ -159,7 +165,7 @@ class _Owners:
         """
         controller = _controller_reference(pod).get("kind")
         labels = _map(_map(pod, "metadata"), "labels")
-        for owner in self.by_namespace.get(_identity(pod)[0], ()):
+        for owner in self.by_namespace.get(identity(pod)[0], ()):
             if controller not in (None, _CHILD_KINDS.get(kind_of(owner)[1])):
                 continue
             selector = _selector(owner)
@@ -178,7 +184,7 @@ class _BadCountError(Exception):
 
     def problem(self, owner: Object) -> Problem:
         """In words for the user."""
-        namespace, name = _identity(owner)
+        namespace, name = identity(owner)
         return Problem(
             subject=f"{owner.get('kind')} {namespace}/{name}",
             field=f"spec.{self.field}",
@@ -216,7 +222,7 @@ _CHILD_KINDS = {"Deployment": "ReplicaSet"}
 
 
 def _names(owner: Object, count: int) -> list[str]:
-    return [f"{_identity(owner)[1]}-{index}" for index in range(count)]
+    return [f"{identity(owner)[1]}-{index}" for index in range(count)]
 
 
 def _count(owner: Object, field: str) -> int:
@@ -226,12 +232,6 @@ def _count(owner: Object, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PODS:
         raise _BadCountError(field, value)
     return value
-
-
-def _identity(obj: Object) -> tuple[str, str]:
-    """(namespace, name)."""
-    metadata = _map(obj, "metadata")
-    return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
 
 
 def _map(obj: Object, key: str) -> Mapping[str, Any]:

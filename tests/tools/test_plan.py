@@ -147,6 +147,20 @@ def test_running_members_and_pods_use_capacity(
     assert [(member["pod"], member["node"]) for member in gang["members"]] == [("g-1", "a1")]
 
 
+def test_a_manifest_and_its_pod_in_a_dump_are_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A dump beside the manifest that was applied: the pod counts once, as it is in the cluster."""
+    manifest = _pod("g-0", gang="g", gang_size="1", flavors="a100")
+    real = copy.deepcopy(manifest)
+    real["metadata"]["uid"] = "u1"
+    real["spec"]["nodeName"] = "a3"
+    for order in ((manifest, real), (real, manifest)):
+        _, document = _plan(capsys, *CLUSTER, _write(tmp_path, *order))
+        [gang] = document["gangs"]
+        assert (gang["status"], gang["members"]) == ("placed", [])
+
+
 def test_plain_pods_and_unknown_kinds_are_not_planned(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
