@@ -39,7 +39,7 @@ def expand(objects: Iterable[Object]) -> Expansion:
     Pods that will be made are named ``<owner>-0`` to ``<owner>-<n-1>``. An owner that is itself
     controlled by another given owner (the ReplicaSets of a Deployment) is left to that one.
     """
-    objects = [obj for obj in objects if isinstance(obj, Mapping)]
+    objects = list(objects)
     owners = _Owners.of(
         obj for obj in objects if kind_of(obj) in _OWNERS and _requests(_template(obj))
     )
