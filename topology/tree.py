@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -42,6 +43,7 @@ class Domain:
 NaturalKey = tuple[tuple[int, int, str], ...]
 
 
+@lru_cache(maxsize=65536)
 def natural_key(text: str) -> NaturalKey:
     """Sort key that puts ``n2`` before ``n10``; different texts have different keys."""
     parts = (part for part in re.split("([0-9]+)", text) if part)
@@ -132,5 +134,6 @@ def _chain(node: Node, levels: Sequence[str]) -> tuple[_Identity, ...]:
     return tuple(reversed(chain))
 
 
+@lru_cache(maxsize=65536)
 def _chain_key(identity: _Identity) -> tuple[tuple[str, NaturalKey], ...]:
     return tuple((level, natural_key(value)) for level, value in identity)

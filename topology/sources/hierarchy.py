@@ -52,6 +52,8 @@ class Hierarchy:
 
     def applies(self, labels: Labels) -> bool:
         """Whether the node has one of the labels that a preset needs."""
+        if self.needs.isdisjoint(labels):  # nearly always, and cheap
+            return False
         return any(key.key in self.needs and key.value(labels) for key in self.keys)
 
     def reduced_to(self, nodes: Sequence[Labels]) -> Hierarchy:
