@@ -31,9 +31,6 @@ from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.engine")
 
-_FIRST_PAUSE_SECONDS = 0.1
-_LAST_PAUSE_SECONDS = 15.0
-
 
 class Engine:
     """Plans gangs and sees their reservations through. ``executor`` performs what it decides."""
@@ -59,9 +56,6 @@ class Engine:
         """The newest assignment of each gang, for reports: placed, waiting or reserved."""
         self.last_cycle_seconds = 0.0
         self.solve = solve
-        self._excluded: dict[str, dict[str, float]] = {}
-        self._not_before: dict[str, tuple[int, float]] = {}
-        """Failed plans in a row of a gang, and when the next one may be made."""
         self._dirty = asyncio.Event()
         self._planned_generation = -1
         self._observed = asyncio.Event()
@@ -156,13 +150,7 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """The picture for the next decision: what runs, what is held, what is on its way."""
-        now = time.monotonic()
-        for gang, nodes in tuple(self._excluded.items()):
-            alive = {node: until for node, until in nodes.items() if until > now}
-            self._excluded[gang] = alive
-            if not alive:
-                del self._excluded[gang]
-        excluded = {gang: tuple(sorted(nodes)) for gang, nodes in self._excluded.items()}
+        excluded = self.ledger.avoidance.refused(time.monotonic())
         return self.state.snapshot((*self._held(), *self._on_their_way()), excluded)
 
     def _held(self) -> list[GangAssignment]:
@@ -219,21 +207,18 @@ class Engine:
 
     def _nothing_new(self, snapshot: Snapshot) -> bool:
         unchanged = snapshot.generation == self._planned_generation
-        waiting = self._excluded or self._not_before
-        return unchanged and not waiting and not any(r.state is State.ABORTING for r in self.ledger)
+        return (
+            unchanged
+            and not self.ledger.avoidance.active
+            and not any(r.state is State.ABORTING for r in self.ledger)
+        )
 
     def _may_propose(self, key: str) -> bool:
         """Not while its last plan is still being settled, nor right after one that failed."""
         known = self.ledger.get(key)
         if known is not None and not self.ledger.can(key, Trigger.PROPOSED):
             return False
-        return time.monotonic() >= self._not_before.get(key, (0, 0.0))[1]
-
-    def _back_off(self, key: str) -> None:
-        """Wait longer after every failed plan of a gang, so that a place nobody can take costs little."""
-        failures = self._not_before.get(key, (0, 0.0))[0] + 1
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (failures - 1), _LAST_PAUSE_SECONDS)
-        self._not_before[key] = (failures, time.monotonic() + pause)
+        return self.ledger.avoidance.may_plan(key, time.monotonic())
 
     def _remember(self, decision: Decision) -> None:
         known = set()
@@ -244,7 +229,7 @@ class Engine:
                 self.latest[assignment.key] = assignment
         for key in set(self.latest) - known:
             del self.latest[key]
-            self._not_before.pop(key, None)
+        self.ledger.avoidance.keep_only(known)
 
     def _propose(self, assignment: GangAssignment, decision: Decision) -> Reservation:
         plan_id = uuid.uuid4().hex[:12]
@@ -337,7 +322,7 @@ class Engine:
         """The reservation cannot be carried through; ``node`` is avoided for a while when given."""
         if node is not None:
             until = time.monotonic() + self.config.exclude_seconds
-            self._excluded.setdefault(key, {})[node] = until
+            self.ledger.avoidance.refuse(key, node, until)
         reservation = self.ledger.get(key)
         if reservation is None:
             return
@@ -346,7 +331,7 @@ class Engine:
         trigger = Trigger.BROKEN if broken else Trigger.LOST
         if self.ledger.can(key, trigger):
             log.info("reservation lost", gang=key, plan=reservation.plan_id, cause=cause)
-            self._back_off(key)
+            self.ledger.avoidance.failed(key, time.monotonic())
             self.metrics.lost(cause, aborted=trigger is Trigger.BROKEN)
             self._move(key, trigger, cause)
             self._planned_generation = -1
@@ -386,7 +371,7 @@ class Engine:
         reservation = self.ledger.get(key)
         gang = self.state.gang(key)
         if trigger is Trigger.ALL_BOUND and reservation is not None and gang is not None:
-            self._not_before.pop(key, None)
+            self.ledger.avoidance.succeeded(key)
             known = gang.created_seconds > 0
             self.metrics.bound(key, time.time() - gang.created_seconds if known else None)
         self.wake()

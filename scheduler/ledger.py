@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from scheduler.avoidance import Avoidance
 from scheduler.model import GangAssignment, Slot
 from topology.resources import Resources
 
@@ -199,6 +200,8 @@ class Effect:
 class Ledger:
     """Reservations by gang, with an index from pod uid. Not thread-safe: one task owns it."""
 
+    avoidance: Avoidance = field(default_factory=Avoidance)
+    """What is remembered of plans that failed."""
     _by_gang: dict[str, Reservation] = field(default_factory=dict)
     _gang_of: dict[str, str] = field(default_factory=dict)
     _in_flight: dict[str, InFlight] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from scheduler.flavors import FlavorObject, read_flavor_object
 from scheduler.gang_index import GangIndex
@@ -30,7 +30,6 @@ from topology.tree import TopologyTree
 from topology.untyped import mapping, strings, text
 
 Object = Mapping[str, Any]
-_T = TypeVar("_T")
 
 
 class ClusterState:
@@ -245,7 +244,8 @@ class ClusterState:
 
     def fork(self) -> ClusterState:
         """A copy that can be changed without changing this one; the frozen values in it are shared."""
-        return _forked(self)
+        forked: ClusterState = _forked(self)
+        return forked
 
     # -- views -----------------------------------------------------------------------------------
 
@@ -356,21 +356,20 @@ class ClusterState:
         return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
 
 
-def _forked(value: _T) -> _T:
+def _forked(value: Any) -> Any:
     """``value`` with its own containers, down to values that nobody changes in place."""
+    copied: Any
     if isinstance(value, (ClusterState, GangIndex, Priorities)):
         copied = copy.copy(value)
-        for name, part in vars(value).items():
-            setattr(copied, name, _forked(part))
-        return copied
-    if isinstance(value, (dict, set)):
+        parts = vars(copied)
+    elif isinstance(value, (dict, set)):
         copied = copy.copy(value)
-        if isinstance(copied, dict):
-            for key, part in copied.items():
-                if isinstance(part, (dict, set)):
-                    copied[key] = copy.copy(part)
-        return copied
-    return value
+        parts = copied if isinstance(copied, dict) else {}
+    else:
+        return value
+    for name, part in parts.items():
+        parts[name] = _forked(part)
+    return copied
 
 
 def _name(obj: Object) -> str:
