@@ -30,13 +30,13 @@ from simulations.controlplane import (
     temporary_cluster,
 )
 from simulations.fleet import default_fleet
-from simulations.local import LocalMuster
+from simulations.local import LocalMuster, MusterDidNotStart
 from topology.keys import NVIDIA_GPU
 
 Object = dict[str, Any]
 
 OFFLINE_EXIT = 3
-_TERMINATED = 143
+_INTERRUPTED, _TERMINATED = 130, 143  # exit codes as shells report them
 FLAVORS, BUSY = "flavors.yaml", "busy-h100.yaml"
 WORKLOADS = ("chat.yaml", "rack.yaml", "too-large.yaml", "plain.yaml", "ascend.yaml")
 BOUND_GANGS = ("chat", "reason", "qwen")
@@ -92,6 +92,11 @@ def main() -> int:
         except ControlPlaneUnavailable as error:
             tell(f"no control plane: {error}")
             return _offline()
+        except (MusterDidNotStart, subprocess.CalledProcessError) as error:
+            tell(f"this went wrong: {error}")
+            return 1
+        except KeyboardInterrupt:
+            return _INTERRUPTED
 
 
 def _online(binaries: Binaries, tell: Narrator) -> int:
