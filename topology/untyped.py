@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 _T = TypeVar("_T")
 
@@ -53,7 +53,7 @@ def remembered(read: Callable[[Any], _T], value: Any) -> _T:
     reading them takes. ``read`` must be pure and its result immutable.
     """
     try:
-        return _remembered(read, json.dumps(value, default=_plain))  # type: ignore[return-value]
+        return cast(_T, _remembered(read, json.dumps(value, default=_plain)))
     except (ValueError, TypeError, RecursionError):  # not quite JSON (from YAML), or absurdly deep
         return read(value)
 
