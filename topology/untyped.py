@@ -53,7 +53,7 @@ def remembered(read: Callable[[Any], _T], value: Any) -> _T:
     reading them takes. ``read`` must be pure and its result immutable.
     """
     try:
-        return cast(_T, _remembered(read, json.dumps(value, default=_plain)))
+        return cast("_T", _remembered(read, json.dumps(value, default=_plain)))
     except (ValueError, TypeError, RecursionError):  # not quite JSON (from YAML), or absurdly deep
         return read(value)
 
