@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from scheduler.keys import SYNTHETIC_RESOURCES
-from topology.resources import CPU, MEMORY, PODS, Resources, parse_quantity
+from topology.resources import CPU, MAX_AMOUNT, MEMORY, PODS, Resources, parse_quantity
 from topology.untyped import mapping, remembered, sequence, text
 
 Object = Mapping[str, Any]
@@ -76,7 +76,7 @@ def _total(parts: Any) -> tuple[Resources, Wrong]:
     total |= _pod_level(level, total, wrong)
     total = _sum((total, _quantities(overhead, "spec.overhead", wrong)))
     amounts = {
-        name: value if name == CPU else -(-value // 1000)
+        name: min(value if name == CPU else -(-value // 1000), MAX_AMOUNT)
         for name, value in sorted(total.items())
         if name not in SYNTHETIC_RESOURCES
     }

@@ -32,6 +32,10 @@ _QUANTITY = re.compile(
 _MAX_TEXT = 64
 _MAX_VALUE = 2**63 - 1
 
+MAX_AMOUNT = 2**53
+"""Larger amounts count as this one: 8 PiB, or 9 * 10**12 cores. No node has as much, and thousands of them
+add up to less than 63 bits, so that one absurd request cannot overflow the solver's integers."""
+
 
 def parse_quantity(text: object) -> Fraction:
     """The exact value of a Kubernetes quantity such as ``"500m"``, ``"16Gi"``, ``"1e3"`` or ``8``.
@@ -53,14 +57,14 @@ def parse_quantity(text: object) -> Fraction:
 def amount(resource: str, quantity: object) -> int:
     """``quantity`` of ``resource`` in kube-scheduler's unit: milli-cpu, else whole units, rounded up.
 
-    Raises ``ValueError`` when it is not a quantity or is negative.
+    At most ``MAX_AMOUNT``. Raises ``ValueError`` when it is not a quantity or is negative.
     """
     value = parse_quantity(quantity)
     if value < 0:
         raise ValueError(f"{quantity!r} is negative")
     if resource == CPU:
         value *= 1000
-    return -((-value.numerator) // value.denominator)
+    return min(-((-value.numerator) // value.denominator), MAX_AMOUNT)
 
 
 @dataclass(frozen=True, slots=True)

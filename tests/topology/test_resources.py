@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topology.resources import Resources, amount, parse_quantity
+from topology.resources import MAX_AMOUNT, Resources, amount, parse_quantity
 
 MAX = 2**63 - 1
 
@@ -78,6 +78,8 @@ def test_what_is_no_quantity(text: object) -> None:
         ("memory", "1500m", 2),
         ("nvidia.com/gpu", "8", 8),
         ("nvidia.com/gpu", "0", 0),
+        ("memory", "9E", MAX_AMOUNT),
+        ("cpu", "9E", MAX_AMOUNT),
     ],
 )
 def test_amounts_are_in_the_units_of_kube_scheduler(resource: str, text: str, units: int) -> None:
