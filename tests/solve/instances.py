@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
-from scheduler.model import Constraints, Gang, PodSet, PodTerm, Requirement
+from scheduler.model import (
+    Constraints,
+    Gang,
+    PodSet,
+    PodTerm,
+    Requirement,
+    SpreadTerm,
+    Toleration,
+)
 from scheduler.snapshot import Snapshot
-from tests.builders import Fleet, fleet, gang, podset, reserved, snapshot
+from tests.builders import Fleet, fleet, gang, occupy, podset, reserved, running_pod, snapshot
 from topology import keys
 
 KINDS = ("several", "roles", "elastic", "slices", "running", "levels")
@@ -177,3 +186,76 @@ _ALONE = Constraints(
     )
 )
 """At most one pod with the label ``app=x`` on a node."""
+
+
+def crowded(seed: int) -> Snapshot:
+    """A tiny instance whose pods care about each other: affinity, spread and ports of all kinds."""
+    dice = Random(f"crowded-{seed}")
+    drawn = _shelves(dice)
+    for i in range(dice.choice((0, 0, 1, 2))):
+        rules = _rules(dice)
+        pod = running_pod(
+            f"p{i}",
+            labels=_label(dice),
+            anti_affinity=rules.anti_affinity,
+            host_ports=rules.host_ports,
+        )
+        drawn = occupy(drawn, dice.choice(drawn.states).node.name, pod)
+    gangs = []
+    for i in range(dice.choice((1, 2, 2))):
+        sizes = ((1,), (2,), (2,), (3,), (1, 1), (2, 1))
+        sets = [
+            podset(
+                role,
+                size,
+                gpus=dice.choice((0, 1, 2)),
+                labels=_label(dice),
+                constraints=_rules(dice),
+            )
+            for role, size in zip(("a", "b"), dice.choice(sizes), strict=False)
+        ]
+        if dice.random() < 0.3:
+            sets[0] = replace(sets[0], min_count=dice.choice((0, 1)))
+        gangs.append(gang(f"g{i}", *sets, preferred=dice.choice((None, None, "rack"))))
+    return snapshot(drawn, *gangs)
+
+
+def _shelves(dice: Random) -> Fleet:
+    """One to three racks of one or two nodes, some of which have the label ``shelf``."""
+    racks, number = [], 0
+    for rack in range(dice.choice((1, 2, 2, 3))):
+        nodes = []
+        for _ in range(dice.choice((1, 1, 2))):
+            number += 1
+            flag = dice.choice(("", "", "", "", "", "", "!tainted", "!cordoned"))
+            shelf = dice.choice(("", "{shelf=a}", "{shelf=b}"))
+            nodes.append(f"n{number}[{dice.choice((2, 3, 4))}]{flag}{shelf}")
+        name = "?" if dice.random() < 0.1 else f"r{rack}"
+        racks.append(f"{name}({' '.join(nodes)})")
+    return fleet(" ".join(racks))
+
+
+def _label(dice: Random) -> dict[str, str]:
+    return dice.choice(({"app": "x"}, {"app": "y"}, {}))
+
+
+def _rules(dice: Random) -> Constraints:
+    """At most one kind of rule about other pods, labels ``app=x`` or ``app=y``."""
+    selector = (Requirement(key="app", operator="In", values=(dice.choice("xy"),)),)
+    key = dice.choice(("rack", "rack", "shelf", keys.HOSTNAME))
+    term = PodTerm(topology_key=key, selector=selector, namespaces=("default",))
+    skew = SpreadTerm(
+        topology_key=key,
+        max_skew=dice.choice((1, 1, 2)),
+        selector=selector,
+        min_domains=dice.choice((1, 1, 2)),
+    )
+    kinds: tuple[dict[str, Any], ...] = (
+        {"affinity": (term,)},
+        {"anti_affinity": (term,)},
+        {"spread": (skew,)},
+        {"host_ports": ("TCP/80",)},
+        {"tolerations": (Toleration(operator="Exists"),)},
+        {},
+    )
+    return Constraints(**dice.choices(kinds, (30, 25, 20, 10, 5, 10))[0])

@@ -204,6 +204,14 @@ def test_topology_spread_of_pods() -> None:
     assert waits(plan, "llama") is not None
 
 
+def test_a_spread_key_that_no_node_has() -> None:
+    """Topology spread over a label that no node has: the gang waits, others do not."""
+    nowhere = Constraints(spread=(SpreadTerm(topology_key="shelf", max_skew=1, selector=APP),))
+    drawn = occupy(fleet("r1(n1 n2)"), "n1", running_pod("one", labels={"app": "x"}))
+    plan = decide(drawn, gang("a", constraints=nowhere), gang("b"))
+    assert waits(plan, "a") is not None and waits(plan, "b") is None
+
+
 def test_host_ports() -> None:
     """Two pods with one host port do not share a node, with running pods or each other."""
     drawn = fleet("r1(n1[16] n2)")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, combinations_with_replacement, product
 
 import pytest
 
-from scheduler.model import Code, Gang, GangAssignment, PassedOver, Plan, PodSet, Reason, Slot
+from scheduler.model import Plan
 from scheduler.snapshot import Snapshot
 from scheduler.solve import solve
 from scheduler.solve.check import verify
-from scheduler.solve.check_facts import Facts
-from scheduler.solve.check_objective import evaluate
-from tests.solve.instances import KINDS, instance
+from tests.solve.enumeration import enumerated, ways
+from tests.solve.instances import KINDS, crowded, instance
 from tests.solve.reference import optimum
 
 EVERYDAY, SLOW = 120, 1000
@@ -96,102 +94,39 @@ def test_many_more_instances(kind: str) -> None:
         agree(kind, seed)
 
 
-# The reference itself is compared with plain enumeration, scored by the checker.
-
-
 def test_the_exact_model_equals_enumeration() -> None:
     """The exact model finds the best of all places that there are, on instances of a few nodes."""
     compared = 0
     for kind in KINDS:
         for seed in range(60):
             snapshot = instance(kind, seed)
-            if len(snapshot.nodes) <= 6 and _size(snapshot) <= 20_000:
+            if len(snapshot.nodes) <= 6 and ways(snapshot) <= 20_000:
                 compared += 1
-                assert optimum(snapshot) == _enumerated(snapshot), (kind, seed)
+                assert optimum(snapshot) == enumerated(snapshot), (kind, seed)
     assert compared >= 20
 
 
-def _size(snapshot: Snapshot) -> int:
-    size = 1
-    for gang in snapshot.gangs:
-        options = max(len(gang.flavors), 1)
-        for podset in gang.podsets:
-            options *= (len(snapshot.nodes) + 1) ** len(podset.pending)
-        size *= options
-    return size
+def pickiest(snapshot: Snapshot) -> int:
+    """How many PodSets have affinity to other pods."""
+    return sum(bool(each.constraints.affinity) for gang in snapshot.gangs for each in gang.podsets)
 
 
-def _enumerated(snapshot: Snapshot) -> tuple[int, ...]:
-    best: tuple[int, ...] | None = None
-    for answers in product(*(_options(snapshot, gang) for gang in snapshot.gangs)):
-        plan = Plan(assignments=tuple(answers))
-        vector = evaluate(Facts(snapshot, plan))
-        if (best is None or vector < best) and _legal(snapshot, plan, vector):
-            best = vector
-    assert best is not None
-    return best
+def test_rules_about_other_pods_are_exact() -> None:
+    """With (anti-)affinity, spread and ports the plan is the best of all that kube-scheduler admits.
 
-
-def _legal(snapshot: Snapshot, plan: Plan, vector: tuple[int, ...]) -> bool:
-    return not verify(snapshot, Plan(assignments=plan.assignments, objective=vector))
-
-
-def _options(snapshot: Snapshot, gang: Gang) -> list[GangAssignment]:
-    """Every decision about one gang that is legal while all others wait."""
-    held = [one for one in snapshot.reservations if one.key == gang.key]
-    if held:
-        return held
-    found = [_decision(snapshot, gang, (), None)]
-    for rank in range(max(len(gang.flavors), 1)):
-        ways = product(*(_ways(snapshot, podset) for podset in gang.podsets))
-        found += [_decision(snapshot, gang, tuple(chain(*places)), rank) for places in ways]
-    return [one for one in found if _alone(snapshot, gang, one)]
-
-
-def _ways(snapshot: Snapshot, podset: PodSet) -> list[tuple[Slot, ...]]:
-    members = podset.pending
-    return [
-        tuple(
-            Slot(pod=m.pod, uid=m.uid, role=podset.role, rank=i, node=n, request=podset.request)
-            for i, (m, n) in enumerate(zip(members, nodes, strict=False))
-        )
-        for count in range(len(members) + 1)
-        for nodes in combinations_with_replacement(snapshot.tree.nodes, count)
-    ]
-
-
-def _decision(
-    snapshot: Snapshot, gang: Gang, slots: tuple[Slot, ...], rank: int | None
-) -> GangAssignment:
-    reason = Reason(code=Code.INSUFFICIENT, message="waits")
-    better = gang.flavors if rank is None else gang.flavors[:rank]
-    used = [slot.node for slot in slots]
-    used += [m.node for podset in gang.podsets for m in podset.running if m.node is not None]
-    domains = {
-        level: tuple(sorted({snapshot.tree.domain(level, _at(snapshot, n)).name for n in used}))
-        for level in snapshot.levels[:-1]
-    }
-    return GangAssignment(
-        namespace=gang.namespace,
-        gang=gang.name,
-        slots=slots,
-        placed=rank is not None,
-        flavor=gang.flavors[rank].name if rank is not None and gang.flavors else None,
-        flavor_rank=rank or 0,
-        passed_over=tuple(PassedOver(flavor=one.name, reason=reason) for one in better),
-        domains=domains,
-        reason=reason if rank is None else None,
-    )
-
-
-def _at(snapshot: Snapshot, node: str) -> int:
-    return snapshot.tree.nodes.index(node)
-
-
-def _alone(snapshot: Snapshot, gang: Gang, decision: GangAssignment) -> bool:
-    alone = Snapshot(
-        levels=snapshot.levels, nodes=snapshot.nodes, tree=snapshot.tree, gangs=(gang,),
-        reservations=snapshot.reservations,
-    )  # fmt: skip
-    plan = Plan(assignments=(decision,))
-    return _legal(alone, plan, evaluate(Facts(alone, plan)))
+    Where the affinity of a new member is satisfied by another one that has affinity itself, the solver
+    may be stricter: which of them kube-scheduler sees first is not ours to say.
+    """
+    compared: Counter[str] = Counter()
+    for seed in range(250):
+        snapshot = crowded(seed)
+        if ways(snapshot) > 4_000:
+            continue
+        plan = solve(snapshot)
+        assert verify(snapshot, plan) == (), seed
+        best = enumerated(snapshot)
+        chained = pickiest(snapshot) > 1
+        assert plan.objective >= best if chained else plan.objective == best, seed
+        waits = any(not answer.placed for answer in plan.assignments)
+        compared["waits" if waits else "placed"] += 1
+    assert min(compared["waits"], compared["placed"]) >= 50, compared
