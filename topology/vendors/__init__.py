@@ -1,7 +1,7 @@
 """The vendor catalogue: which cards a node has, by the labels and resources of each vendor's plugins.
 
 To add a vendor: one file here with a ``Vendor`` value (copy ``ascend.py``), one line in ``VENDORS``, one
-line of cases in ``tests/topology/test_vendors.py``. A vendor that is not in the catalogue still works:
+folder of nodes in ``tests/fixtures/vendors``. A vendor that is not in the catalogue still works:
 ``generic`` counts any extended resource that a node advertises.
 """
 
