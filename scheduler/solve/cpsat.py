@@ -15,10 +15,11 @@ from ortools.sat.python import cp_model
 from scheduler.solve.cpsat_model import Linear, Model
 from scheduler.solve.cpsat_terms import expressions
 from scheduler.solve.problem import Choice, Problem
-from scheduler.solve.terms import evaluate, layout
+from scheduler.solve.terms import age_term, class_sizes, evaluate, layout
 
-_SHARE, _TAIL_SHARE = 0.5, 0.05
-"""Part of the remaining budget that one entry may use; less for fragmentation, the last resort of order."""
+_SHARE, _AGE_SHARE, _TAIL_SHARE = 0.5, 0.1, 0.05
+"""Part of the remaining budget for one entry, for one gang of an age entry, and for one entry of
+fragmentation, which matters least."""
 _UNITS_PER_SECOND = 0.25
 """CP-SAT's deterministic time that a second buys on these models, measured on two busy cores."""
 _VARIABLES_PER_UNIT = 20_000
@@ -42,27 +43,69 @@ def improve(
 ) -> Improved:
     """Improve ``start``. ``floor`` holds a bound of each entry that is known already, valid with the earlier
     entries at the values of ``start``; ``hopeless`` gangs cannot be placed by anybody."""
-    model = Model(problem, hopeless)
-    entries = expressions(model)
-    best, vector = start, evaluate(problem, start)
+    search = _Search(problem, start, budget_seconds * _UNITS_PER_SECOND, hopeless)
     bound: list[int] = []
-    left, kept = budget_seconds * _UNITS_PER_SECOND, True
-    for index, (name, entry) in enumerate(zip(layout(problem).names, entries, strict=True)):
-        share = _TAIL_SHARE if name.startswith(("opened", "left")) else _SHARE
+    kept = True
+    for index, (name, entry) in enumerate(
+        zip(layout(problem).names, expressions(search.model), strict=True)
+    ):
         low = floor[index] if kept else 0
-        if vector[index] <= low:
-            bound.append(vector[index])
-        elif left <= 0:
-            bound.append(low)
-        else:
-            found, proven, used = _minimise(model, entry, best, left * share)
-            left -= used
-            if found is not None and evaluate(problem, found) < vector:
-                kept = kept and evaluate(problem, found)[: index + 1] == vector[: index + 1]
-                best, vector = found, evaluate(problem, found)
-            bound.append(min(max(proven, low), vector[index]))
-        model.cp.add(entry <= vector[index])
-    return Improved(choice=best, bound=tuple(bound))
+        before = search.vector[: index + 1]
+        if before[index] > low and search.left > 0:
+            if name.startswith("age"):
+                low = max(low, search.oldest_first(name))
+            else:
+                share = _TAIL_SHARE if name.startswith(("opened", "left")) else _SHARE
+                low = max(low, search.minimise(entry, share))
+        kept = kept and search.vector[: index + 1] == before
+        bound.append(min(low, search.vector[index]))
+        search.model.cp.add(entry <= search.vector[index])
+    return Improved(choice=search.best, bound=tuple(bound))
+
+
+class _Search:
+    """The model with the best answer so far and the time that is left."""
+
+    def __init__(
+        self, problem: Problem, start: Choice, units: float, hopeless: frozenset[int]
+    ) -> None:
+        self._problem, self._hopeless = problem, hopeless
+        self.model = Model(problem, hopeless)
+        self.best, self.vector = start, evaluate(problem, start)
+        self.left = units
+        """Deterministic time."""
+
+    def minimise(self, entry: Linear, share: float) -> int:
+        """Minimise one expression; its proven lower bound."""
+        found, proven, used = _minimise(self.model, entry, self.best, self.left * share)
+        self.left -= used
+        if found is not None:
+            vector = evaluate(self._problem, found)
+            if vector < self.vector:
+                self.best, self.vector = found, vector
+        return proven
+
+    def oldest_first(self, name: str) -> int:
+        """An age entry, gang by gang: its weights are powers of two, so each gang that waits is a question
+        of its own, whether it can be placed beside the older ones. The bound ends at the first doubt."""
+        sizes = class_sizes(self._problem)
+        numbered = enumerate(self._problem.gangs)
+        terms = [(*age_term(gang, sizes[gang.priority]), number) for number, gang in numbered]
+        bound, sound = 0, True
+        for _, weight, number in sorted(
+            (term for term in terms if term[0] == name), key=lambda t: -t[1]
+        ):
+            placed = self.model.placed[number]
+            if not self.best.placed(self._problem, number):
+                waits = number in self._hopeless
+                if not waits and self.left > 0:
+                    waits = self.minimise(1 - placed, _AGE_SHARE) == 1
+                if not self.best.placed(self._problem, number):
+                    sound = sound and waits
+                    bound += weight * sound
+                    continue
+            self.model.cp.add(placed == 1)
+        return bound
 
 
 def _minimise(
