@@ -7,6 +7,7 @@ UV_COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 
 # What is installed depends on the lock and on pyproject.toml up to the settings of the tools.
 STAMP := .venv/.ready-$(shell { sed '/^\[tool.ruff\]/,$$d' pyproject.toml; cat requirements-dev.lock; } | cksum | tr ' ' '-')
 RUN = .venv/bin/python -m
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 CODE = topology scheduler extender simulations muster.py tests
 
 .DEFAULT_GOAL := help
@@ -21,9 +22,11 @@ $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Muster needs Python 3.11 or newer, and $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; } >&2
 	@echo "setting up .venv (once per change of the lock)"
-	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@( seconds=0; while sleep 5; do seconds=$$((seconds + 5)); echo "  installing, $$seconds s"; done ) & \
+	beat=$$!; trap 'kill $$beat' EXIT; set -e; \
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv; \
+	$(PIP) --require-hashes --only-binary :all: -r requirements-dev.lock; \
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@rm -f .venv/.ready-*
 	@touch $@
 

@@ -83,6 +83,7 @@ class Engine:
                 self.ledger.restore(reservation)
                 self.latest[reservation.key] = reservation.assignment
         self.leading = True
+        self.last_cycle_seconds = now
         self.wake()
         for reservation in self.ledger:
             if reservation.state is State.RESERVED and reservation.ungated_seconds is None:

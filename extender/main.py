@@ -186,6 +186,7 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
     log.info("listening", https=config.listen, grpc=config.grpc_listen)
     watches = Watches(client, _emit(service))
     service.watch_counters = watches.counters
+    service.unsynced = watches.unsynced
     election = _election(config, client, service.engine)
     try:
         async with asyncio.TaskGroup() as group:

@@ -213,8 +213,9 @@ class Reporter:
     async def _delete(self, stored: str, obj: Mapping[str, Any]) -> None:
         await self._writes.delete_gang(obj)
         self._written.pop(stored, None)
+        record = read_record(obj)
         for listener in self.listeners:
-            listener(stored)
+            listener(record.assignment.key if record else stored)
 
 
 def _phase(gang: Gang, running: int, assignment: GangAssignment) -> Phase:

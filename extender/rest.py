@@ -80,6 +80,11 @@ def _answer(body: bytes, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type=_JSON)
 
 
+def _judged(wrong: tuple[str, ...]) -> web.Response:
+    text = "\n".join(wrong) if wrong else "ok"
+    return web.Response(text=text + "\n", status=503 if wrong else 200)
+
+
 class Routes:
     """One method a route."""
 
@@ -141,16 +146,12 @@ class Routes:
         return _answer(msgspec.json.encode(answer))
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """``GET /healthz``: the process answers."""
-        return web.Response(text="ok\n")
+        """``GET /healthz``: the process answers and its planner is not stuck."""
+        return _judged(self._service.health.not_live)
 
     async def readyz(self, _: web.Request) -> web.Response:
         """``GET /readyz``: synced and leading, so that the Service sends verbs to one replica only."""
-        missing = self._service.not_ready()
-        return web.Response(
-            text="ok\n" if not missing else "\n".join(missing) + "\n",
-            status=503 if missing else 200,
-        )
+        return _judged(self._service.health.not_ready)
 
     async def metrics(self, _: web.Request) -> web.Response:
         """``GET /metrics`` in Prometheus text format."""

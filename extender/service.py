@@ -10,6 +10,7 @@ from typing import Any
 from extender.config import Config
 from extender.engine import Engine
 from extender.executor import Executor
+from extender.health import Health
 from extender.metrics import Metrics, Picture
 from extender.reporter import Reporter
 from extender.verbs import (
@@ -52,20 +53,27 @@ class Service:
         self.synced = False
         self.watch_counters: Callable[[], Mapping[str, Counters]] = dict
         """What the reflectors counted, by kind; set by the composition root."""
+        self.unsynced: Callable[[], tuple[str, ...]] = lambda: ("all kinds",)
+        """Kinds that were not listed completely yet; set by the composition root."""
 
     @property
     def active(self) -> bool:
         """Whether this replica answers verbs: synced and leading."""
         return self.synced and self.engine.leading
 
+    @property
+    def health(self) -> Health:
+        """This moment, for liveness and readiness."""
+        last = self.engine.last_cycle_seconds
+        return Health(
+            unsynced=() if self.synced else self.unsynced(),
+            leading=self.engine.leading,
+            cycle_age_seconds=time.monotonic() - last if last else None,
+        )
+
     def not_ready(self) -> tuple[str, ...]:
         """What is missing for readiness, in words."""
-        missing = []
-        if not self.synced:
-            missing.append("the caches are not synced with the API server")
-        if not self.engine.leading:
-            missing.append("another replica leads")
-        return tuple(missing)
+        return self.health.not_ready
 
     def unmanaged(self, namespace: str) -> bool:
         """Whether the namespace is labelled so that none of its pods is ours."""

@@ -7,6 +7,10 @@ about a single gang is counted in some milliseconds and stays here.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
@@ -63,9 +67,16 @@ class SolverProcess:
 
 
 def _warm() -> None:
-    """Import the solver, and leave signals to the parent: Ctrl-C reaches the whole process group."""
-    import signal
-
+    """Import the solver, leave Ctrl-C to the parent, and end with it however it ends."""
     from scheduler.solve import cpsat  # noqa: F401 - imported for its cost only
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed closes no pipe that we read: without this we would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

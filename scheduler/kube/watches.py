@@ -71,6 +71,10 @@ class Watches:
         for reflector in self.reflectors:
             await reflector.synced.wait()
 
+    def unsynced(self) -> tuple[str, ...]:
+        """Kinds that have not been reported completely yet."""
+        return tuple(r.source.resource.kind for r in self.reflectors if not r.synced.is_set())
+
     def counters(self) -> dict[str, Counters]:
         """Counters by kind."""
         return {r.source.resource.kind: r.counters for r in self.reflectors}

@@ -117,6 +117,7 @@ def _certificate(
         .not_valid_before(start)
         .not_valid_after(start + _LIFETIME)
         .add_extension(x509.BasicConstraints(ca=identity is None, path_length=None), critical=True)
+        .add_extension(_usage(ca=identity is None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
@@ -134,6 +135,21 @@ def _certificate(
             )
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    """Python 3.13 and newer refuse an authority that does not say that it may sign (RFC 5280, 4.2.1.3)."""
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
