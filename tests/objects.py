@@ -44,7 +44,7 @@ def pod(
     *,
     node: str | None = None,
     namespace: str = "default",
-    gpus: int = 8,
+    gpus: int | str = 8,
     labels: Mapping[str, str] | None = None,
     priority: int | None = 0,
     uid: str | None = None,

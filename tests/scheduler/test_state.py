@@ -88,7 +88,7 @@ WORLD: list[Object] = [
     pod("b-1", "b", namespace="b", priority=None, node="n2", gpus=8),
     pod("b-01", "b", namespace="b", priority=None, spec=_apart({"matchLabels": {"team": "b"}})),
     pod("c-0", "c", priority=None, spec={"priorityClassName": "high"}, flavors="nobody"),
-    pod("d-0", "d", gpus="many", topology_preferred="nowhere"),  # type: ignore[arg-type]
+    pod("d-0", "d", gpus="many", topology_preferred="nowhere"),
     pod("d-1", "d", deleted=True, node="n0", gpus=2),
 ]
 

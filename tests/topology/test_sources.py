@@ -167,6 +167,14 @@ def test_level_words_of_topology_labels() -> None:
     assert built.resolve("example.com/rack") == "rack"
 
 
+def test_a_label_called_host_is_not_the_host() -> None:
+    """Nodes that share its value are not one host."""
+    built = Hierarchies.build([{"host": "x"}], [topology("t", "host", keys.HOSTNAME)])
+    assert built.levels == ("host label", "host")
+    assert path(built, {"host": "x"}) == "host label=x"
+    assert built.resolve("host") == "host"
+
+
 def test_two_labels_with_one_word() -> None:
     """Their keys tell them apart."""
     built = Hierarchies.build([], [topology("t", "a.com/rack", "b.com/rack")])
@@ -274,7 +282,9 @@ LABELS = st.dictionaries(
 
 @given(
     nodes=st.lists(LABELS, max_size=6),
-    chains=st.lists(st.lists(st.sampled_from(["row", "team", keys.RACK]), max_size=3), max_size=3),
+    chains=st.lists(
+        st.lists(st.sampled_from(["row", "team", "host", keys.RACK]), max_size=3), max_size=3
+    ),
     asked=st.sets(st.sampled_from(["row", "team", "rack", "leaf", "x"])),
 )
 def test_what_holds_for_any_fleet(

@@ -98,6 +98,8 @@ _WORD_OF_KEY = {key.key: key.level for entry in PRESETS for key in entry.keys}
 
 def level_name(key: str) -> str:
     """The level word for a label key: a preset's, its last part when that is one, else the key itself."""
+    if key == HOST:
+        return f"{HOST} label"  # somebody's own label, not the level that every node has
     last = key.rpartition("/")[2]
     return _WORD_OF_KEY.get(key, last if last in WORDS - {HOST} else key)
 
