@@ -11,7 +11,7 @@ class Policy:
 
     budget_seconds: int = 10
     """The solver's *deterministic* time for one decision (CP-SAT's own unit, close to seconds)."""
-    exact_cells: int = 20_000
+    exact_cells: int = 4_000
     """Integer variables (PodSet x node or node class) up to which the whole problem goes to CP-SAT."""
     hold_after_seconds: int = 600
     """A gang that has waited this long outranks younger gangs of its priority class."""

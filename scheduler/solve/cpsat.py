@@ -22,7 +22,7 @@ _SHARE, _AGE_SHARE, _TAIL_SHARE = 0.5, 0.1, 0.05
 fragmentation, which matters least."""
 _UNITS_PER_SECOND = 0.25
 """CP-SAT's deterministic time that a second buys on these models, measured on two busy cores."""
-_VARIABLES_PER_UNIT = 20_000
+_VARIABLES_PER_UNIT = 50_000
 """Size of a model whose presolve takes about as long as one unit of deterministic time."""
 
 
