@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,7 @@ class Lack:
         if not words:
             words = "its roles do not fit together, or not with the rules about other pods"
         code = Code.TOPOLOGY_TOO_SMALL if best else Code.INSUFFICIENT
+        code = Code.RESERVED_ELSEWHERE if "runningDomains" in best else code
         message = f"{head}, but {words}; {matching}"
         return Reason(code=code, message=message, numbers={**numbers, **best})
 
@@ -161,6 +162,13 @@ class Lack:
             inside = [look for role, look in zip(row.roles, looks, strict=True) if role in roles]
             held = sum(self._held(depth, look) for look in inside)
             needed = sum(look.needed for look in inside)
+            running = {
+                int(self._problem.domain_of[depth, node])
+                for role in roles
+                for node in self._problem.roles[role].running
+            }
+            if running:
+                return self._pinned(depth, running, held, needed)
             return self._best(depth, held, needed)
         for look in looks:
             for depth, size in look.role.slices:
@@ -178,6 +186,19 @@ class Lack:
 
     def _held(self, depth: int, look: _Look) -> IntArray:
         return np.minimum(self._per_domain(depth, look), look.needed)
+
+    def _pinned(
+        self, depth: int, running: Collection[int], held: IntArray | int, needed: int
+    ) -> tuple[dict[str, int], str]:
+        """Running members decide the domain of a required level."""
+        level, home = self._problem.levels[depth], min(running)
+        if len(running) > 1:
+            words = f"its running members already stand in {len(running)} domains of level {level}"
+            return {"runningDomains": len(running)}, words
+        most = int(np.broadcast_to(held, len(self._problem.known[depth]))[home])
+        name = self._tree.domains[depth][home].name
+        words = f"its running members pin it to {level} {name}, which holds {most} of {needed} more"
+        return {"runningDomains": 1, "bestDomainHolds": most}, words
 
     def _best(self, depth: int, held: IntArray | int, needed: int) -> tuple[dict[str, int], str]:
         level, known = self._problem.levels[depth], self._problem.known[depth]

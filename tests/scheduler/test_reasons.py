@@ -146,6 +146,14 @@ def test_running_members_pin_the_flavor() -> None:
     assert waiting(drawn, one).code is Code.RESERVED_ELSEWHERE
 
 
+def test_running_members_pin_a_required_domain() -> None:
+    """A lost member must come back to the rack of the others; room elsewhere does not help."""
+    drawn = fleet("b(r1(n1 n2[8-8]) r2(n3))")
+    reason = waiting(drawn, gang("g", podset(size=2, running=("n1",)), required="rack"))
+    assert reason.code is Code.RESERVED_ELSEWHERE
+    assert "its running members pin it to rack b/r1, which holds 0 of 1 more" in reason.message
+
+
 def test_nodes_that_kube_scheduler_refused() -> None:
     """Where only refused nodes are left, that is the reason, not a lack of capacity."""
     reason = waiting(fleet("r(n1 n2)"), gang("g", members=2, excluded=("n2",)))
