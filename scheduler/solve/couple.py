@@ -193,8 +193,9 @@ def skew_rules(
             zones = fleet.zones(term.topology_key)
             base = np.zeros(int(zones.max(initial=-1)) + 1, dtype=np.int64)
             for pod in pods:
-                if pod.namespace == newcomer.namespace and selects(term.selector, pod.labels):
-                    base[zones[pod.node]] += int(eligible[pod.node])
+                same = eligible[pod.node] and pod.namespace == newcomer.namespace
+                if same and selects(term.selector, pod.labels):
+                    base[zones[pod.node]] += 1
             domains = tuple(int(zone) for zone in np.unique(zones[eligible]))
             counted = tuple(
                 i

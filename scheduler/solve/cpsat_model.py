@@ -7,6 +7,7 @@ members stand (``mark``). Marks are only pushed up by the rules; the objective p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from ortools.sat.python import cp_model
@@ -49,7 +50,7 @@ class Model:
 
     def hint(self, choice: Choice) -> None:
         """Start the search from ``choice``."""
-        self.cp.clear_hints()  # type: ignore[no-untyped-call]
+        self.cp.clear_hints()  # type: ignore[no-untyped-call]  # OR-Tools left its result untyped
         for variable, meaning in self._meaning:
             self.cp.add_hint(variable, meaning(choice))
 
@@ -70,8 +71,7 @@ class Model:
     def _gang(self, number: int, gang: GangRow, waits: bool) -> None:
         options = () if waits else gang.options
         takes = [
-            self.integer(0, 1, lambda choice, n=number, o=index: int(choice.options[n] == o))  # type: ignore[misc]
-            for index in range(len(options))
+            self.integer(0, 1, partial(_takes, number, index)) for index in range(len(options))
         ]
         self.takes.append(takes)
         if takes:
@@ -96,11 +96,7 @@ class Model:
         room = [self.problem.capacity(role, self.problem.free, mask) for _, mask in takes]
         most = np.max(room, axis=0)
         for node in np.flatnonzero(most).tolist():
-            count = self.integer(
-                0,
-                int(most[node]),
-                lambda choice, r=index, n=node: choice.counts[r].get(n, 0),  # type: ignore[misc]
-            )
+            count = self.integer(0, int(most[node]), partial(_stand, index, node))
             self.members[index][node] = count
             open_ = [take for (take, mask) in takes if mask[node]]
             self.cp.add(count <= int(most[node]) * _sum(open_))
@@ -196,7 +192,6 @@ class Model:
     def _slice(self, number: int, role: int, depth: int, size: int) -> None:
         known, running = self.problem.known[depth], self.running((role,), depth)
         nodes = self.domains((role,), depth)
-        of = self.problem.domain_of[depth]
         for domain in sorted({*running, *nodes}):
             total = self.total(role, nodes.get(domain, ()))
             here = running.get(domain, 0)
@@ -205,17 +200,19 @@ class Model:
                 continue
             most = self.problem.roles[role].pending + here
             parts = self.integer(
-                0,
-                most // size,
-                lambda choice, d=domain, h=here: (
-                    (  # type: ignore[misc]
-                        (new := sum(c for n, c in choice.counts[role].items() if of[n] == d)) + h
-                    )
-                    // size
-                    * bool(new or any(choice.counts[r] for r in self.problem.gangs[number].roles))
-                ),
+                0, most // size, partial(self._parts, number, role, depth, domain, size)
             )
             self.cp.add(total + here * self.grows[number] == size * parts)
+
+    def _parts(
+        self, number: int, role: int, depth: int, domain: int, size: int, choice: Choice
+    ) -> int:
+        """Slices of a role in one domain; a gang without new members is not asked about them."""
+        if not any(choice.counts[index] for index in self.problem.gangs[number].roles):
+            return 0
+        of = self.problem.domain_of[depth]
+        both = (*choice.counts[role].items(), *self.problem.roles[role].running.items())
+        return sum(count for node, count in both if of[node] == domain) // size
 
     # Nodes and pods
 
@@ -332,6 +329,14 @@ class Model:
         for zone, mark in self._zone_marks(rule.role, rule.zones, rule).items():
             if zone >= 0:
                 self.cp.add(totals[zone] - floor <= rule.limit + most * (1 - mark))
+
+
+def _takes(number: int, option: int, choice: Choice) -> int:
+    return int(choice.options[number] == option)
+
+
+def _stand(role: int, node: int, choice: Choice) -> int:
+    return choice.counts[role].get(node, 0)
 
 
 def _sum(parts: Sequence[Linear]) -> Linear:

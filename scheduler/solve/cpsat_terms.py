@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import combinations
 
 from ortools.sat.python import cp_model
@@ -103,14 +104,11 @@ def _chosen(
     """Unless torn, only one domain, the chosen one, is used."""
     of = model.problem.domain_of[depth]
 
-    def first(choice: Choice, domain: int) -> int:
+    def first(domain: int, choice: Choice) -> int:
         used = [int(of[node]) for role in wish.roles for node in choice.counts[role]]
         return int(bool(used) and min(used) == domain)
 
-    home = [
-        model.integer(0, 1, lambda choice, d=domain: first(choice, d))  # type: ignore[misc]
-        for domain, _ in stands
-    ]
+    home = [model.integer(0, 1, partial(first, domain)) for domain, _ in stands]
     model.cp.add_at_most_one(home)
     for (_, stand), mine in zip(stands, home, strict=True):
         model.cp.add(stand <= mine + torn)
