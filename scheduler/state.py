@@ -180,10 +180,15 @@ class ClusterState:
             return
         else:
             self._nodes[node.name] = node
-            self._tree_stale |= before is None or before.labels != node.labels
+            self._tree_stale |= before is None or self._moved(before, node)
         self._note(f"Node {node.name}", () if deleted else node.problems)
         self._states.pop(node.name, None)
         self.generation += 1
+
+    def _moved(self, before: Node, node: Node) -> bool:
+        """Whether a label has changed that may say where the node stands."""
+        reads = self._hierarchies.reads
+        return any(before.labels.get(key) != node.labels.get(key) for key in reads)
 
     def _note(self, subject: str, problems: tuple[Problem, ...]) -> None:
         self._wrong.pop(subject, None)

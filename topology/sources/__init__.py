@@ -8,7 +8,7 @@ one row in ``node_labels.PRESETS``; another kind of source: one file here and on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from topology.keys import HOSTNAME
@@ -29,6 +29,8 @@ class Hierarchies:
     extra: tuple[LevelKey, ...] = ()
     """Label keys that gangs ask for and no hierarchy names."""
     problems: tuple[Problem, ...] = ()
+    reads: frozenset[str] = field(default=frozenset(), compare=False)
+    """Every label key that was looked at; a node's other labels do not matter."""
 
     @classmethod
     def build(
@@ -43,7 +45,9 @@ class Hierarchies:
         ``topologies`` are Topology objects, ``asked`` the levels that gangs name. Two hierarchies that
         contradict each other are a Problem; the later one by name is not used.
         """
+        asked = frozenset(asked)
         defined, problems = _read(topologies)
+        reads = _keys((*defined, *presets), asked)
         chains, defined, found = _join((), defined)
         problems += found
         uncovered = [labels for labels in nodes if _covering(defined, labels) is None]
@@ -54,7 +58,11 @@ class Hierarchies:
         unknown = sorted({name for name in asked if base.resolve(name) is None})
         if not unknown:
             return cls(
-                levels=base.levels, topologies=defined, presets=used, problems=tuple(problems)
+                levels=base.levels,
+                topologies=defined,
+                presets=used,
+                problems=tuple(problems),
+                reads=reads,
             )
         paths = [{step.level: step.value for step in base.path(labels)} for labels in nodes]
         fitted = extra.fit(unknown, nodes, paths, order)
@@ -64,6 +72,7 @@ class Hierarchies:
             presets=used,
             extra=fitted.extra,
             problems=(*problems, *fitted.problems),
+            reads=reads,
         )
 
     def path(self, labels: Labels) -> tuple[PathStep, ...]:
@@ -86,6 +95,12 @@ class Hierarchies:
             return HOST
         named = (key for h in (*self.topologies, *self.presets) for key in h.keys)
         return next((key.level for key in (*named, *self.extra) if key.key == name), None)
+
+
+def _keys(hierarchies: Iterable[Hierarchy], asked: Iterable[str]) -> frozenset[str]:
+    """All label keys by which a node can have a domain."""
+    named = {key.key for hierarchy in hierarchies for key in hierarchy.keys}
+    return frozenset(named.union(*((name, *node_labels.keys_of(name)) for name in asked)))
 
 
 def _read(objects: Iterable[Mapping[str, Any]]) -> tuple[tuple[Hierarchy, ...], list[Problem]]:
