@@ -24,9 +24,7 @@ def verify(snapshot: Snapshot, plan: Plan) -> tuple[str, ...]:
     gangs = [gang.key for gang in snapshot.gangs]
     answers = [answer.key for answer in plan.assignments]
     if gangs != answers:
-        return (
-            f"assignments are not one for each gang in order: {answers} instead of {gangs}",
-        )
+        return (f"assignments are not one for each gang in order: {answers} instead of {gangs}",)
     facts = Facts(snapshot, plan)
     shape = tuple(
         f"{gang.key}: {text}"
@@ -35,12 +33,7 @@ def verify(snapshot: Snapshot, plan: Plan) -> tuple[str, ...]:
     )
     if shape:
         return shape  # the other rules rely on it
-    places = (
-        f"{s.gang.key}: {text}"
-        for s in facts.placed
-        if s.new
-        for text in _places(facts, s)
-    )
+    places = (f"{s.gang.key}: {text}" for s in facts.placed if s.new for text in _places(facts, s))
     return (*places, *_capacity(facts), *pod_rules(facts), *_objective(facts))
 
 
@@ -79,15 +72,14 @@ def _whole(gang: Gang, answer: GangAssignment) -> Iterator[str]:
 def _flavor_named(facts: Facts, gang: Gang, answer: GangAssignment) -> Iterator[str]:
     """Flavor, rank and the flavors passed over agree with the gang's list."""
     names = [flavor.name for flavor in gang.flavors]
-    if not facts.decides(gang):
-        return
+    runs_on = any(podset.running for podset in gang.podsets)
+    nothing_new = answer.placed and not answer.slots and answer.flavor is None
+    if not facts.decides(gang) or (nothing_new and runs_on and answer.flavor_rank == 0):
+        return  # it may run on nodes that serve none of its flavors any more, and cannot grow
     better = names
     if answer.placed and names:
         better = names[: max(answer.flavor_rank, 0)]
-        if (
-            answer.flavor not in names
-            or names.index(answer.flavor) != answer.flavor_rank
-        ):
+        if answer.flavor not in names or names.index(answer.flavor) != answer.flavor_rank:
             yield f"flavor rank {answer.flavor_rank} is not that of flavor {answer.flavor}"
     elif answer.flavor is not None or answer.flavor_rank != 0:
         yield f"flavor {answer.flavor} of rank {answer.flavor_rank} was not to be chosen"
@@ -96,9 +88,7 @@ def _flavor_named(facts: Facts, gang: Gang, answer: GangAssignment) -> Iterator[
         yield f"passed over {passed}, but the better flavors are {better}"
 
 
-def _members(
-    facts: Facts, gang: Gang, answer: GangAssignment, role: str
-) -> Iterator[str]:
+def _members(facts: Facts, gang: Gang, answer: GangAssignment, role: str) -> Iterator[str]:
     """Each pending member has at most one slot, its own request, a rank of its own and a known node."""
     slots = [slot for slot in answer.slots if slot.role == role]
     podset = next((one for one in gang.podsets if one.role == role), None)

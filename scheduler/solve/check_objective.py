@@ -24,9 +24,7 @@ def evaluate(facts: Facts) -> tuple[int, ...]:
         *_flavors(facts),
         sum(_steps(facts, s.gang.topology, s.crowds) for s in facts.placed),
         sum(
-            _steps(facts, request, crowds)
-            for s in facts.placed
-            for _, request, crowds in s.groups
+            _steps(facts, request, crowds) for s in facts.placed for _, request, crowds in s.groups
         ),
         sum(
             _steps(facts, crowd.podset.topology, (crowd,))
@@ -88,9 +86,7 @@ def _steps(facts: Facts, request: TopologyRequest, crowds: Iterable[Crowd]) -> i
 def _shared(facts: Facts) -> int:
     planned = {standing.gang.key for standing in facts.planned}
     total = 0
-    spread = [
-        s for s in facts.standings if s.gang.spread is not None and s.answer.placed
-    ]
+    spread = [s for s in facts.standings if s.gang.spread is not None and s.answer.placed]
     for one, other in combinations(spread, 2):
         mine, theirs = one.gang, other.gang
         if (mine.namespace, mine.workload, mine.spread) != (
@@ -101,9 +97,7 @@ def _shared(facts: Facts) -> int:
             continue
         if mine.key in planned or theirs.key in planned:
             depth = facts.snapshot.levels.index(str(mine.spread))
-            total += len(
-                facts.domains(depth, one.all) & facts.domains(depth, other.all)
-            )
+            total += len(facts.domains(depth, one.all) & facts.domains(depth, other.all))
     return total
 
 
@@ -133,9 +127,7 @@ def _busy(facts: Facts, node: int) -> bool:
         return False
     held = facts.reserved_on.get(node, {}).get(accelerator.resource, 0)
     return (
-        held > 0
-        or state.free[accelerator.resource]
-        < state.node.allocatable[accelerator.resource]
+        held > 0 or state.free[accelerator.resource] < state.node.allocatable[accelerator.resource]
     )
 
 
@@ -153,5 +145,5 @@ def _left(facts: Facts) -> int:
         accelerator = facts.accelerator(node)
         assert accelerator is not None
         held = facts.reserved_on.get(node, {}).get(accelerator.resource, 0)
-        total += facts.state(node).free[accelerator.resource] - held - amount
+        total += max(facts.state(node).free[accelerator.resource] - held - amount, 0)
     return total

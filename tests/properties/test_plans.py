@@ -126,9 +126,22 @@ def replay_is_exact(snapshot: Snapshot) -> None:
     assert solve(again, policy) == plan
 
 
+def ranks_follow_the_tree(snapshot: Snapshot) -> None:
+    """Adjacent ranks of a role stand near each other: rank order is the order of the tree."""
+    index = {name: at for at, name in enumerate(snapshot.tree.nodes)}
+    held = {one.key for one in snapshot.reservations}
+    sliced = {gang.key for gang in snapshot.gangs if any(each.slices for each in gang.podsets)}
+    for answer in solve(snapshot).assignments:
+        for role in {slot.role for slot in answer.slots} if answer.key not in held | sliced else ():
+            slots = sorted((s for s in answer.slots if s.role == role), key=lambda slot: slot.rank)
+            places = [index[slot.node] for slot in slots]
+            assert places == sorted(places)
+
+
 DICE = st.randoms(use_true_random=False)
 PROPERTIES: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]] = {
     "plans verify": (plans_verify, (instances(),)),
+    "ranks follow the tree": (ranks_follow_the_tree, (instances(),)),
     "names and order": (names_and_order_do_not_matter, (instances(), DICE)),
     "a free node": (a_free_node_never_hurts, (instances(), DICE)),
     "a lone gang": (a_lone_gang_stays_placed, (instances(alone=True), DICE)),

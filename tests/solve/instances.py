@@ -39,7 +39,7 @@ def thrown(dice: Random, kind: str) -> Snapshot:
     count = dice.randint(2, 4) if kind == "several" else dice.choice((1, 2, 2, 3))
     gangs = [
         # Only the first gang has running members, so that nothing is over-committed.
-        _gang(dice, drawn, f"g-{i}", kind if i == 0 else dice.choice(KINDS[:4] + KINDS[5:]))
+        request(dice, drawn, f"g-{i}", kind if i == 0 else dice.choice(KINDS[:4] + KINDS[5:]))
         for i in range(count)
     ]
     held = []
@@ -76,7 +76,8 @@ def _fleet(dice: Random) -> Fleet:
     return fleet(" ".join(blocks))
 
 
-def _gang(dice: Random, drawn: Fleet, name: str, kind: str) -> Gang:
+def request(dice: Random, drawn: Fleet, name: str, kind: str) -> Gang:
+    """A random gang of ``kind`` for the fleet; its running members, if any, are on free nodes."""
     types = list(TYPES)
     dice.shuffle(types)
     running_on = _running(dice, drawn) if kind == "running" else []

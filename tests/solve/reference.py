@@ -75,7 +75,6 @@ class _Model:
         self.cp.minimize(total)
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
-        solver.parameters.random_seed = 7
         status = solver.solve(self.cp)
         assert status == cp_model.OPTIMAL, solver.status_name(status)
         values = [int(solver.value(expression)) for expression, _ in stage]
@@ -212,7 +211,7 @@ class _Model:
                 self.cp.add(wanted <= max(free, 0))
 
     def _alone(self) -> None:
-        """The one anti-affinity of the random instances: its holders repel each other on a node."""
+        """The one anti-affinity of the random instances: at most one holder on a node."""
         for n, state in enumerate(self.snapshot.nodes):
             holders = [
                 self.x[gang.key, podset.role, n]
@@ -312,10 +311,9 @@ class _Model:
     def _stands(self, gang: Gang, depth: int, domain: int) -> cp_model.LinearExprT:
         if gang in self.gangs:
             return self._use(gang, "gang", gang.podsets, depth, domain)
-        nodes = [member.node or "" for podset in gang.podsets for member in podset.running]
-        if gang.key in self.held:
-            nodes += [slot.node for slot in self.held[gang.key].slots]
         row = self.snapshot.tree.domain_of[depth]
+        nodes = [member.node or "" for podset in gang.podsets for member in podset.running]
+        nodes += [slot.node for slot in self.held[gang.key].slots] if gang.key in self.held else []
         return int(any(row[self.index[node]] == domain for node in nodes))
 
     def _domains_used(self, depth: int) -> Iterator[cp_model.LinearExprT]:
@@ -397,9 +395,6 @@ def _wishes(gang: Gang) -> Iterator[tuple[str, TopologyRequest, Sequence[PodSet]
 
 
 def _offers(flavor: Flavor, podset: PodSet) -> bool:
-    if flavor.resources is None:
-        return True
-    extended = [name for name in podset.request if "/" in name]
-    return set(extended) <= set(flavor.resources) and all(
-        flavor.resources[name] == podset.request[name] for name in flavor.resources
-    )
+    listed, request = flavor.resources or podset.request, podset.request
+    extended = {name for name in request if "/" in name}
+    return extended <= set(listed) and all(listed[name] == request[name] for name in listed)
