@@ -64,7 +64,10 @@ class Lack:
         row = self._problem.gangs[number]
         looks = max(
             ([*self._looks(gang, row, option)] for option in options),
-            key=lambda looks: sum(look.fits for look in looks),
+            key=lambda looks: (
+                sum(look.fits for look in looks),
+                sum(int(look.mask.sum()) for look in looks),
+            ),
         )
         look = min(looks, key=lambda look: (look.fits >= look.needed, look.fits - look.needed))
         numbers, excluded = self._excluded(look, serves)
