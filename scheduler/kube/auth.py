@@ -49,11 +49,11 @@ def load(
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     try:
         if kubeconfig is None and not os.environ.get("KUBECONFIG") and in_cluster:
-            config.load_incluster_config(  # type: ignore[no-untyped-call]
+            config.load_incluster_config(  # type: ignore[no-untyped-call]  # untyped upstream
                 client_configuration=settings
             )
         else:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
+            config.load_kube_config(  # type: ignore[no-untyped-call]  # untyped upstream
                 config_file=str(kubeconfig) if kubeconfig else None,
                 context=context,
                 client_configuration=settings,

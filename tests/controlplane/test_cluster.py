@@ -297,7 +297,7 @@ def test_a_taken_port_is_tried_again(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        chosen = [free_ports(5)[:4] + (taken.getsockname()[1],), free_ports(5)]
+        chosen = [(*free_ports(5)[:4], taken.getsockname()[1]), free_ports(5)]
         monkeypatch.setattr(cluster_module, "free_ports", lambda count: chosen.pop(0))
         with temporary_cluster(binaries=control_plane) as cluster:
             assert all(cluster.running().values())
