@@ -31,7 +31,7 @@ class Code(StrEnum):
     """The solver's budget ended before an answer; the next cycle tries again."""
     REFUSED = "Refused"
     """kube-scheduler's own filters refused the nodes that fitted."""
-    RESERVED_ELSEWHERE = "PinnedToRunning"
+    PINNED_TO_RUNNING = "PinnedToRunning"
     """Running members pin the gang to another flavor or domain."""
 
 

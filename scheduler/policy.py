@@ -9,9 +9,7 @@ from dataclasses import dataclass
 class Policy:
     """Limits and preferences of a decision; a value, so that a decision can be replayed with it."""
 
-    budget_seconds: int = 10
+    budget_seconds: int = 4
     """The solver's *deterministic* time for one decision (CP-SAT's own unit, close to seconds)."""
     exact_cells: int = 4_000
     """Integer variables (PodSet x node or node class) up to which the whole problem goes to CP-SAT."""
-    hold_after_seconds: int = 600
-    """A gang that has waited this long outranks younger gangs of its priority class."""

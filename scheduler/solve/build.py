@@ -306,7 +306,7 @@ def _pinned(flavor: Flavor, roles: Sequence[Role], serves: BoolArray) -> Reason 
     if not outside:
         return None
     return Reason(
-        code=Code.RESERVED_ELSEWHERE,
+        code=Code.PINNED_TO_RUNNING,
         message=f"{outside} of its running members stand on nodes that do not serve {flavor.name}",
         numbers={"runningElsewhere": outside},
     )

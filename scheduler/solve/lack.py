@@ -95,7 +95,7 @@ class Lack:
         if not words:
             words = "its roles do not fit together, or not with the rules about other pods"
         code = Code.TOPOLOGY_TOO_SMALL if best else Code.INSUFFICIENT
-        code = Code.RESERVED_ELSEWHERE if "runningDomains" in best else code
+        code = Code.PINNED_TO_RUNNING if "runningDomains" in best else code
         message = f"{head}, but {words}; {matching}"
         return Reason(code=code, message=message, numbers={**numbers, **best})
 

@@ -20,7 +20,7 @@ _NAMES = 3
 """Names that are listed before "and N more"."""
 _WEIGHT = (
     Code.YIELDED_TO, Code.TIME_LIMIT, Code.REFUSED, Code.INSUFFICIENT, Code.TOPOLOGY_TOO_SMALL,
-    Code.NO_NODES, Code.RESERVED_ELSEWHERE, Code.RESOURCES_DIFFER, Code.MEMBERS_DIFFER,
+    Code.NO_NODES, Code.PINNED_TO_RUNNING, Code.RESOURCES_DIFFER, Code.MEMBERS_DIFFER,
 )  # fmt: skip
 """A waiting gang's code is that of the flavor on which it comes closest to a place."""
 
@@ -68,7 +68,7 @@ class Why:
         options = [index for index, option in enumerate(row.options) if option.rank == rank]
         if not options:
             return Reason(
-                code=Code.RESERVED_ELSEWHERE,
+                code=Code.PINNED_TO_RUNNING,
                 message="running members stand on two classes of accelerators",
             )
         if len(gang.podsets) and _present(gang) < gang.min_members:

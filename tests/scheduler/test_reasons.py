@@ -143,14 +143,14 @@ def test_running_members_pin_the_flavor() -> None:
     """A lost member cannot move to another flavor than that of the running ones."""
     drawn = fleet("r(n1 n2@a100)")
     one = gang("g", podset(size=2, running=("n1",), gpus=8), flavors=("a100",))
-    assert waiting(drawn, one).code is Code.RESERVED_ELSEWHERE
+    assert waiting(drawn, one).code is Code.PINNED_TO_RUNNING
 
 
 def test_running_members_pin_a_required_domain() -> None:
     """A lost member must come back to the rack of the others; room elsewhere does not help."""
     drawn = fleet("b(r1(n1 n2[8-8]) r2(n3))")
     reason = waiting(drawn, gang("g", podset(size=2, running=("n1",)), required="rack"))
-    assert reason.code is Code.RESERVED_ELSEWHERE
+    assert reason.code is Code.PINNED_TO_RUNNING
     assert "its running members pin it to rack b/r1, which holds 0 of 1 more" in reason.message
 
 

@@ -88,7 +88,7 @@ def test_running_members_pin_the_flavor() -> None:
     assert nodes_of(plan, "llama") == "n3 n4"
     plan = decide(drawn, gang("llama", members=2, flavors=["h100", "a100"], running=["n1"]))
     assert nodes_of(plan, "llama") == "n2"
-    assert passed(plan, "llama") == {"h100": Code.RESERVED_ELSEWHERE}
+    assert passed(plan, "llama") == {"h100": Code.PINNED_TO_RUNNING}
 
 
 def test_running_members_pin_the_device_class() -> None:
@@ -115,7 +115,7 @@ def test_running_members_pin_the_required_domain() -> None:
     # Its own rack is full: the free rack r1 is of no use.
     full = fleet("r1(n1 n2) r2(n3[8-8] n4)")
     plan = decide(full, gang("llama", members=2, required="rack", running=["n4"]))
-    assert waits(plan, "llama") in (Code.TOPOLOGY_TOO_SMALL, Code.RESERVED_ELSEWHERE)
+    assert waits(plan, "llama") in (Code.TOPOLOGY_TOO_SMALL, Code.PINNED_TO_RUNNING)
 
 
 def test_running_members_count_for_the_minimum() -> None:

@@ -44,7 +44,7 @@ def test_running_members_where_they_should_not_be(odd: dict[str, Any], grown: in
     fields: dict[str, Any] = {"members": 3, **odd}
     plan = decide(FLEET, gang("g", least=grown, **fields))
     assert answer(plan, "g").placed and nodes_of(plan, "g") == ""
-    assert waits(decide(FLEET, gang("g", **fields)), "g") == Code.RESERVED_ELSEWHERE
+    assert waits(decide(FLEET, gang("g", **fields)), "g") == Code.PINNED_TO_RUNNING
 
 
 def test_a_member_that_runs_on_a_node_that_is_gone() -> None:
