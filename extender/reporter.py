@@ -7,7 +7,7 @@ else is brought up to date by ``run``, which writes only what differs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +62,9 @@ class Reporter:
         self._writes = writes
         self._latest = latest
         self._written: dict[str, Mapping[str, Any]] = {}
+        self._writing: dict[str, asyncio.Task[Any]] = {}
+        """Reports of gangs that are being written."""
+        self._telling: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self.leading: Callable[[], bool] = lambda: False
         self.listeners: list[Callable[[str], None]] = []
@@ -149,6 +152,10 @@ class Reporter:
 
     async def commit(self, reservation: Reservation) -> bool:
         """Write phase Planned with the members' places: the commit point of a plan."""
+        report = self._writing.get(reservation.key)
+        if report is not None:
+            # Our own report of the gang would make the resourceVersion stale under the commit.
+            await asyncio.wait([report])
         gang = self._state.gang(reservation.key)
         if gang is None:
             return False
@@ -156,7 +163,7 @@ class Reporter:
 
     async def _round(self) -> None:
         gangs = {gang.key: gang for gang in self._state.gangs()}
-        work: list[Coroutine[Any, Any, object]] = []
+        work: list[asyncio.Task[Any]] = []
         for gang in gangs.values():
             reservation = self._ledger.get(gang.key)
             if reservation is not None and reservation.state is State.PROPOSED:
@@ -166,12 +173,15 @@ class Reporter:
             record = self.record(gang)
             status = _status_of(self.known(gang.key))
             if _content(gang_status(record, gang)) != _content(status):
-                work.append(self._write(gang, record))
+                self._writing[gang.key] = asyncio.create_task(self._write(gang, record))
+                work.append(self._writing[gang.key])
         live = {f"{g.namespace}/{object_name(g.name)}" for g in gangs.values()}
         for stored, obj in {**self._written, **self._state.gang_objects}.items():
             if stored not in live:
-                work.append(self._delete(stored, obj))
-        for result in await asyncio.gather(*work, return_exceptions=True):
+                work.append(asyncio.create_task(self._delete(stored, obj)))
+        results = await asyncio.gather(*work, return_exceptions=True)
+        self._writing.clear()
+        for result in results:
             if isinstance(result, Exception):
                 log.warning("report failed, will be tried again", error=repr(result))
                 self._wake.set()
@@ -192,7 +202,10 @@ class Reporter:
         for listener in self.listeners:
             listener(gang.key)
         if not same_phase or before.get("message") != record.message:
-            await self._event(gang, record, written)
+            # Events are told to people: nothing waits for them.
+            task = asyncio.create_task(self._event(gang, record, written))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
         return True
 
     async def _event(self, gang: Gang, record: Record, obj: Mapping[str, Any]) -> None:

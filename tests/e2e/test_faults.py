@@ -81,7 +81,7 @@ def test_a_gang_deleted_while_planned_leaves_nothing(rig: Rig) -> None:
 def test_kill_9_at_random_moments_leaves_no_partial_gang(rig: Rig, kills: int) -> None:
     """A stream of gangs, SIGKILL and restart: every gang that fits is bound, nothing leaks."""
     chance = random.Random(7)
-    rig.add_nodes(12)
+    rig.add_nodes(kills + 8)  # room for two gangs of four single cards a round
     sizes: dict[str, int] = {}
     for number in range(kills):
         for part in range(2):
