@@ -20,7 +20,7 @@ import structlog
 from extender.config import Config
 from extender.executor import Executor
 from extender.metrics import Metrics
-from scheduler.cycle import Decision, Solve, acceptable, decide
+from scheduler.cycle import Decision, Solve, acceptable, checked
 from scheduler.gang_object import read_record
 from scheduler.ledger import InFlight, Ledger, Reservation, State, Trigger
 from scheduler.model import Gang, GangAssignment, Slot
@@ -174,11 +174,14 @@ class Engine:
     async def plan_once(self) -> None:
         """One cycle: decide about every gang and commit what was placed."""
         self._adopt_partial()
-        snapshot = self.snapshot()
+        with self.metrics.stage("snapshot"):
+            snapshot = self.snapshot()
         if self._nothing_new(snapshot):
             return
         with self.metrics.stage("solve"):
-            decision = await asyncio.to_thread(decide, snapshot, self.config.policy, self.solve)
+            plan = await asyncio.to_thread(self.solve, snapshot, self.config.policy)
+        with self.metrics.stage("check"):
+            decision = await asyncio.to_thread(checked, snapshot, plan)
         self._planned_generation = snapshot.generation
         if decision.violations:
             log.error("plan refused by the checker", violations=decision.violations[:5])

@@ -38,7 +38,11 @@ class Decision:
 
 def decide(snapshot: Snapshot, policy: Policy, solve: Solve) -> Decision:
     """Solve and have the independent checker go over the answer. A plan with violations is not to be used."""
-    plan = solve(snapshot, policy)
+    return checked(snapshot, solve(snapshot, policy))
+
+
+def checked(snapshot: Snapshot, plan: Plan) -> Decision:
+    """The plan with what the independent checker has to say about it."""
     return Decision(snapshot=snapshot, plan=plan, violations=verify(snapshot, plan))
 
 
