@@ -48,9 +48,7 @@ class Standing:
     @property
     def groups(self) -> Iterator[tuple[str, TopologyRequest, tuple[Crowd, ...]]]:
         """Groups of PodSets by name, with what they ask for."""
-        for name in sorted(
-            {crowd.podset.group for crowd in self.crowds if crowd.podset.group}
-        ):
+        for name in sorted({crowd.podset.group for crowd in self.crowds if crowd.podset.group}):
             crowds = tuple(crowd for crowd in self.crowds if crowd.podset.group == name)
             yield name, crowds[0].podset.group_topology, crowds
 
@@ -90,9 +88,7 @@ class Facts:
     @cached_property
     def reserved(self) -> Mapping[str, GangAssignment]:
         """Committed decisions by gang key."""
-        return {
-            reservation.key: reservation for reservation in self.snapshot.reservations
-        }
+        return {reservation.key: reservation for reservation in self.snapshot.reservations}
 
     @cached_property
     def reserved_on(self) -> Mapping[int, Mapping[str, int]]:
@@ -153,21 +149,13 @@ class Facts:
     def _standing(self, gang: Gang, answer: GangAssignment) -> Standing:
         crowds = []
         for podset in gang.podsets:
-            slots = sorted(
-                (s for s in answer.slots if s.role == podset.role), key=lambda s: s.rank
-            )
+            slots = sorted((s for s in answer.slots if s.role == podset.role), key=lambda s: s.rank)
             running = (member.node or "" for member in podset.running)
             crowds.append(
                 Crowd(
                     podset=podset,
-                    running=tuple(
-                        self.index[node] for node in running if node in self.index
-                    ),
-                    new=tuple(
-                        self.index[slot.node]
-                        for slot in slots
-                        if slot.node in self.index
-                    ),
+                    running=tuple(self.index[node] for node in running if node in self.index),
+                    new=tuple(self.index[slot.node] for slot in slots if slot.node in self.index),
                 )
             )
         return Standing(gang=gang, answer=answer, crowds=tuple(crowds))

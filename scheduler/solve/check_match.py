@@ -50,10 +50,7 @@ def admits(constraints: Constraints, node: Node) -> bool:
 
 def chooses(constraints: Constraints, node: Node) -> bool:
     """Whether the node selector and the required node affinity match the node."""
-    if any(
-        node.labels.get(key) != value
-        for key, value in constraints.node_selector.items()
-    ):
+    if any(node.labels.get(key) != value for key, value in constraints.node_selector.items()):
         return False
     affinity = constraints.node_affinity
     return affinity is None or any(_term_chooses(term, node) for term in affinity)
@@ -129,9 +126,7 @@ def _sees(term: PodTerm, pod: _Pod) -> bool:
 
 
 def _selects(selector: Sequence[Requirement] | None, labels: Mapping[str, str]) -> bool:
-    return selector is not None and all(
-        _holds(requirement, labels) for requirement in selector
-    )
+    return selector is not None and all(_holds(requirement, labels) for requirement in selector)
 
 
 def _new_pod(standing: Standing, crowd: Crowd, node: int) -> _Pod:
@@ -149,9 +144,7 @@ def _new_pod(standing: Standing, crowd: Crowd, node: int) -> _Pod:
 def _fixed(facts: Facts, new: Sequence[_Pod]) -> list[_Pod] | None:
     """The pods that already run, or None when no term anywhere concerns a new member."""
     demanding = any(
-        pod.constraints.affinity
-        or pod.constraints.anti_affinity
-        or pod.constraints.spread
+        pod.constraints.affinity or pod.constraints.anti_affinity or pod.constraints.spread
         for pod in new
     )
     pods = []
@@ -172,9 +165,7 @@ def _place(facts: Facts, node: int, key: str) -> str | None:
     return facts.state(node).node.labels.get(key)
 
 
-def _anti_affinity(
-    facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]
-) -> Iterator[str]:
+def _anti_affinity(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> Iterator[str]:
     everybody = [*fixed, *new]
     for holder in everybody:
         for term in holder.constraints.anti_affinity:
@@ -194,9 +185,7 @@ def _anti_affinity(
                     )
 
 
-def _affinity(
-    facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]
-) -> Iterator[str]:
+def _affinity(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> Iterator[str]:
     """Whether an order exists in which each member finds the pods it must stand near.
 
     The first of a series with affinity to its own labels may start alone, when nothing it could join
@@ -208,9 +197,7 @@ def _affinity(
     while open_:
         fine = [pod for pod in open_ if _joins(facts, pod, settled)]
         if not fine:
-            first = next(
-                (pod for pod in open_ if _may_start(facts, pod, running, settled)), None
-            )
+            first = next((pod for pod in open_ if _may_start(facts, pod, running, settled)), None)
             if first is None:
                 break
             fine = [first]
@@ -232,9 +219,7 @@ def _joins(facts: Facts, pod: _Pod, settled: Sequence[_Pod]) -> bool:
     )
 
 
-def _may_start(
-    facts: Facts, pod: _Pod, running: Sequence[_Pod], settled: Sequence[_Pod]
-) -> bool:
+def _may_start(facts: Facts, pod: _Pod, running: Sequence[_Pod], settled: Sequence[_Pod]) -> bool:
     terms = pod.constraints.affinity
 
     def matches(other: _Pod) -> bool:
@@ -257,9 +242,7 @@ def _spread(facts: Facts, new: Sequence[_Pod], fixed: Sequence[_Pod]) -> Iterato
         if not pod.constraints.spread or (pod.owner, pod.name) in seen:
             continue
         seen.add((pod.owner, pod.name))
-        mine = [
-            other for other in new if (other.owner, other.name) == (pod.owner, pod.name)
-        ]
+        mine = [other for other in new if (other.owner, other.name) == (pod.owner, pod.name)]
         for term in pod.constraints.spread:
             skew = _skew(facts, term, mine, [*fixed, *new])
             if skew is None:
@@ -280,8 +263,7 @@ def _skew(
     eligible = {
         i
         for i, state in enumerate(facts.snapshot.nodes)
-        if all(key in state.node.labels for key in wanted)
-        and chooses(constraints, state.node)
+        if all(key in state.node.labels for key in wanted) and chooses(constraints, state.node)
     }
     if any(pod.node not in eligible for pod in mine):
         return None
@@ -293,9 +275,7 @@ def _skew(
         if pod.node in eligible and same and _selects(term.selector, pod.labels):
             counts[_place(facts, pod.node, term.topology_key)] += 1
     fewest = min(counts.values()) if len(counts) >= term.min_domains else 0
-    return (
-        max(counts[_place(facts, pod.node, term.topology_key)] for pod in mine) - fewest
-    )
+    return max(counts[_place(facts, pod.node, term.topology_key)] for pod in mine) - fewest
 
 
 def _ports(facts: Facts, new: Sequence[_Pod]) -> Iterator[str]:
@@ -304,9 +284,7 @@ def _ports(facts: Facts, new: Sequence[_Pod]) -> Iterator[str]:
         if not pod.constraints.host_ports:
             continue
         if pod.node not in used:
-            used[pod.node] = [
-                p for one in facts.state(pod.node).pods for p in one.host_ports
-            ]
+            used[pod.node] = [p for one in facts.state(pod.node).pods for p in one.host_ports]
         for port in pod.constraints.host_ports:
             if any(_collide(port, other) for other in used[pod.node]):
                 node = facts.snapshot.tree.nodes[pod.node]
