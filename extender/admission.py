@@ -18,6 +18,16 @@ from scheduler.keys import GANG, GATE, REQUEST_ANNOTATIONS, SYNTHETIC_RESOURCES
 
 Patch = list[dict[str, Any]]
 
+_NO_REVIEW = (
+    msgspec.DecodeError,
+    RecursionError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+"""What reading JSON that is no review of a pod raises; the webhook never answers 500."""
+
 
 def review(body: bytes, unmanaged: Callable[[str], bool]) -> dict[str, Any]:
     """Answer an AdmissionReview v1. ``unmanaged`` tells whether a namespace is labelled managed=false.
@@ -29,8 +39,9 @@ def review(body: bytes, unmanaged: Callable[[str], bool]) -> dict[str, Any]:
         uid, pod = request["uid"], request["object"]
         namespace = request.get("namespace") or ""
         patch = pod_patch(pod) if not unmanaged(namespace) else []
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-        raise WireError(f"mutate: expected an AdmissionReview v1 of a Pod: {error!r}") from None
+    except _NO_REVIEW as error:
+        text = f"mutate: expected an AdmissionReview v1 of a Pod: {error!r}"
+        raise WireError(text[:300]) from None
     response: dict[str, Any] = {"uid": uid, "allowed": True}
     if patch:
         response["patchType"] = "JSONPatch"

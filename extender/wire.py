@@ -177,6 +177,11 @@ def read_preempt(body: bytes) -> PreemptRequest:
     """Read ``ExtenderPreemptionArgs`` in both of its forms. Raises ``WireError``."""
     args = _decode(body, "preempt")
     pod, metadata = _pod(args, "preempt")
+    if not {"nodenametometavictims", "nodenametovictims"} & {key.lower() for key in args}:
+        raise WireError(
+            "preempt: neither NodeNameToMetaVictims nor NodeNameToVictims is given; "
+            "expected ExtenderPreemptionArgs"
+        )
     by_node = _get(args, "NodeNameToMetaVictims") or _get(args, "NodeNameToVictims") or {}
     if not isinstance(by_node, Mapping):
         raise WireError("preempt: NodeNameToMetaVictims is not an object of node -> victims")

@@ -90,6 +90,13 @@ def test_both_forms_of_victims_are_read_and_answered_in_meta_form(form: str) -> 
     assert json.loads(wire.write_preempt(request, [])) == {"NodeNameToMetaVictims": {}}
 
 
+def test_a_preempt_request_without_victims_is_of_another_verb() -> None:
+    """kube-scheduler always sends both fields, if need be as null; the body of `filter` has neither."""
+    assert wire.read_preempt(json.dumps({"Pod": POD, "NodeNameToVictims": None}).encode())
+    with pytest.raises(wire.WireError, match="preempt: neither NodeNameToMetaVictims nor"):
+        wire.read_preempt(json.dumps({"Pod": POD, "NodeNames": ["n1"]}).encode())
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),
