@@ -7,6 +7,8 @@ the cluster. Where no control plane can be had, the same workloads go through th
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import signal
 import subprocess
@@ -73,6 +75,10 @@ class Narrator:
         self._last = text
         self._print(text)
 
+    def hush(self) -> None:
+        """Nothing more will happen."""
+        self._ended.set()
+
     def _print(self, text: str) -> None:
         self._told = time.monotonic()
         print(f"[{self._told - self._start:3.0f} s] {text}", flush=True)
@@ -83,12 +89,15 @@ class Narrator:
                 self._print(f"still: {self._last}")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo. 0: as promised; 1: the outcome is another one; 3: no control plane, offline."""
+    parser = argparse.ArgumentParser(description="Gangs that the real kube-scheduler places.")
+    parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    keep = parser.parse_args(arguments).keep
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that all is cleaned up
     with Narrator() as tell:
         try:
-            return _online(find_or_build(tell), tell)
+            return _online(find_or_build(tell), tell, keep=keep)
         except ControlPlaneUnavailable as error:
             tell(f"no control plane: {error}")
             return _offline()
@@ -99,7 +108,7 @@ def main() -> int:
             return _INTERRUPTED
 
 
-def _online(binaries: Binaries, tell: Narrator) -> int:
+def _online(binaries: Binaries, tell: Narrator, *, keep: bool) -> int:
     with ExitStack() as stack:
         tell(f"starting etcd, kube-apiserver, kube-scheduler, KWOK ({binaries.source})")
         cluster = stack.enter_context(temporary_cluster(binaries=binaries))
@@ -127,8 +136,22 @@ def _online(binaries: Binaries, tell: Narrator) -> int:
         print(_report(cluster))
         if not done:
             print(f"Last lines of muster serve:\n{muster.tail()}")
+        if keep:
+            tell.hush()
+            _hold(cluster, binaries, muster)
         print(f"All pods were bound by kube-scheduler {version}.")
         return 0 if done else 1
+
+
+def _hold(cluster: Cluster, binaries: Binaries, muster: LocalMuster) -> None:
+    """Say how to reach everything, and wait for Ctrl-C."""
+    programs = (binaries.paths["kubectl"].parent, Path(sys.executable).parent)
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
+    print(f"export PATH={':'.join(map(str, programs))}:$PATH")
+    print(f"export URL={muster.url} GRPC=127.0.0.1:{muster.grpc_port} CA={muster.ca}")
+    print("It runs until Ctrl-C.", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _apply(cluster: Cluster, binaries: Binaries, *files: str) -> None:

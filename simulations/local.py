@@ -63,10 +63,10 @@ class LocalMuster:
             **(settings or {}),
         }
         self._tls = cluster.folder / "muster-tls"
-        self._context = ssl.create_default_context(cafile=str(self._ca))
+        self._context = ssl.create_default_context(cafile=str(self.ca))
 
     @property
-    def _ca(self) -> Path:
+    def ca(self) -> Path:
         """The cluster's own CA signs the service's certificate here."""
         pki = self.cluster.folder / "pki"
         self._tls.mkdir(exist_ok=True)
@@ -99,7 +99,7 @@ class LocalMuster:
 
     def configure_scheduler(self, *, guarded: bool = False) -> None:
         """Point kube-scheduler at this process."""
-        config = scheduler_config(self.url, self._ca.read_bytes(), guarded=guarded)
+        config = scheduler_config(self.url, self.ca.read_bytes(), guarded=guarded)
         self.cluster.set_scheduler_config({**config, "leaderElection": FAST_LEADER_ELECTION})
 
     def start(self, *, ready: bool = True, **settings: object) -> None:
