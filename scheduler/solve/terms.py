@@ -14,7 +14,7 @@ Most important first; "placed" means that a gang runs at its minimum or above.
 6. ``opened <level>``, outermost first: domains whose accelerators were all idle and that are opened;
    then ``left``: cards left free on the nodes that are used (best fit).
 
-A new term is one more entry in ``_layout`` and one more line in ``evaluate``, one cost per domain in
+A new term is one more entry in ``layout`` and one more line in ``evaluate``, one cost per domain in
 ``count`` or one expression in ``cpsat_terms``.
 """
 

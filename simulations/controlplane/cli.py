@@ -80,6 +80,8 @@ def _up(cluster: Cluster, args: argparse.Namespace) -> int:
     print(f"kube-scheduler {cluster.scheduler_version()}, data in {cluster.folder}")
     print(f"kubeconfig: {cluster.kubeconfig}")
     print(f"export KUBECONFIG={cluster.kubeconfig}")
+    if cluster.binaries is not None:
+        print(f"export PATH={cluster.binaries.paths['kubectl'].parent}:$PATH")
     return 0
 
 

@@ -81,6 +81,7 @@ def test_up_status_down_from_the_command_line(
     assert muster("up", "--dir", str(folder), "--nodes", str(fleet)) == 0
     shown = capsys.readouterr().out
     assert f"export KUBECONFIG={folder / 'kubeconfig'}" in shown
+    assert f"export PATH={control_plane.paths['kubectl'].parent}:" in shown
     kubectl = [str(control_plane.paths["kubectl"]), "--kubeconfig", str(folder / "kubeconfig")]
     nodes = subprocess.run(
         [*kubectl, "get", "nodes", "--no-headers"], capture_output=True, text=True, check=True
