@@ -74,7 +74,7 @@ class Lack:
         numbers = {"membersNeeded": look.needed, "membersFit": look.fits, **numbers}
         matching = f"{numbers['nodesMatching']} of {len(look.mask)} nodes match"
         if excluded:
-            matching += f": {', '.join(excluded)}"
+            matching += f" (excluded: {', '.join(excluded)})"
         who = f"of role {look.role.name} " if len(looks) > 1 else ""
         missing, words = self._missing(look)
         amounts = _amounts(look.podset, missing)
@@ -150,7 +150,7 @@ class Lack:
         names = [self._problem.resources[resource] for resource in needs]
         missing = {name: int(n) for name, n in zip(names, short[nearest], strict=True) if n}
         shown = " and ".join(_amount(name, amount) for name, amount in missing.items())
-        return missing, f"the node that lacks least lacks {shown} for one more"
+        return missing, f"the closest node lacks {shown} for one more"
 
     def _refused_would_do(self, look: _Look, serves: BoolArray) -> bool:
         refused = (look.role.causes == Cause.REFUSED) & (serves | (not look.role.follows))

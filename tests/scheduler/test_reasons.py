@@ -33,8 +33,8 @@ def test_a_gang_that_lacks_one_place_says_so() -> None:
     reason = waiting(drawn, gang("g", members=8))
     assert reason.code is Code.INSUFFICIENT
     assert reason.message == (
-        "8 of 8 members present; 7 of 8 members fit (each needs 8 nvidia.com/gpu); the node that "
-        "lacks least lacks 1 nvidia.com/gpu for one more; 8 of 8 nodes match; "
+        "8 of 8 members present; 7 of 8 members fit (each needs 8 nvidia.com/gpu); the "
+        "closest node lacks 1 nvidia.com/gpu for one more; 8 of 8 nodes match; "
         "1 more node with 8 nvidia.com/gpu free would do"
     )
     assert reason.numbers == {
