@@ -92,7 +92,8 @@ def test_both_forms_of_victims_are_read_and_answered_in_meta_form(form: str) -> 
 
 def test_a_preempt_request_without_victims_is_of_another_verb() -> None:
     """kube-scheduler always sends both fields, if need be as null; the body of `filter` has neither."""
-    assert wire.read_preempt(json.dumps({"Pod": POD, "NodeNameToVictims": None}).encode())
+    body = json.dumps({"Pod": POD, "NodeNameToVictims": None}).encode()
+    assert wire.read_preempt(body).victims == {}
     with pytest.raises(wire.WireError, match="preempt: neither NodeNameToMetaVictims nor"):
         wire.read_preempt(json.dumps({"Pod": POD, "NodeNames": ["n1"]}).encode())
 
