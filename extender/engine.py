@@ -17,13 +17,14 @@ from typing import Any
 
 import structlog
 
+from extender import guard
 from extender.config import Config
 from extender.executor import Executor
 from extender.metrics import Metrics
 from scheduler.cycle import Decision, Solve, acceptable, checked
 from scheduler.gang_object import read_record
-from scheduler.ledger import InFlight, Ledger, Reservation, State, Trigger
-from scheduler.model import Gang, GangAssignment, Slot
+from scheduler.ledger import Ledger, Reservation, State, Trigger
+from scheduler.model import Gang, GangAssignment
 from scheduler.progress import Notice, Sign, observe, whole
 from scheduler.recovery import adopted, partial, restored
 from scheduler.snapshot import Snapshot
@@ -58,6 +59,7 @@ class Engine:
         self.solve = solve
         self._dirty = asyncio.Event()
         self._planned_generation = -1
+        self._planned_beside: tuple[GangAssignment, ...] = ()
         self._observed = asyncio.Event()
 
     # -- what comes in ---------------------------------------------------------------------------
@@ -66,7 +68,7 @@ class Engine:
         """Take one watch event."""
         self.state.apply(kind, verb, obj)
         if kind == "Pod":
-            self._settle_plain(verb, obj)
+            guard.settle(self.state, self.ledger, verb, obj)
         self.wake()
 
     def wake(self) -> None:
@@ -152,7 +154,7 @@ class Engine:
     def snapshot(self) -> Snapshot:
         """The picture for the next decision: what runs, what is held, what is on its way."""
         excluded = self.ledger.avoidance.refused(time.monotonic())
-        return self.state.snapshot((*self._held(), *self._on_their_way()), excluded)
+        return self.state.snapshot((*self._held(), *guard.on_their_way(self.ledger)), excluded)
 
     def _held(self) -> list[GangAssignment]:
         # A degraded gang with a new member is planned again: its own places must not stand in its way.
@@ -163,13 +165,6 @@ class Engine:
         }
         degraded = {r.key for r in self.ledger if r.state is State.DEGRADED}
         return [a for a in self.ledger.held() if a.key not in degraded & again]
-
-    def _on_their_way(self) -> list[GangAssignment]:
-        """Guarded: plain pods let through count as reservations on every node they may land on."""
-        return [
-            GangAssignment(namespace="", gang=f"pod {uid}", placed=True, slots=_slots(uid, pod))
-            for uid, pod in sorted(self.ledger.in_flight().items())
-        ]
 
     async def plan_once(self) -> None:
         """One cycle: decide about every gang and commit what was placed."""
@@ -182,7 +177,7 @@ class Engine:
             plan = await asyncio.to_thread(self.solve, snapshot, self.config.policy)
         with self.metrics.stage("check"):
             decision = await asyncio.to_thread(checked, snapshot, plan)
-        self._planned_generation = snapshot.generation
+        self._planned_generation, self._planned_beside = snapshot.generation, snapshot.reservations
         if decision.violations:
             log.error("plan refused by the checker", violations=decision.violations[:5])
             self.metrics.solver_status("refused")
@@ -210,7 +205,11 @@ class Engine:
                 self.ledger.restore(adopted(gang, known, now))
 
     def _nothing_new(self, snapshot: Snapshot) -> bool:
-        unchanged = snapshot.generation == self._planned_generation
+        unchanged = (
+            snapshot.generation == self._planned_generation
+            # Held room comes back without an event when the time of a plain pod on its way is over.
+            and snapshot.reservations == self._planned_beside
+        )
         return (
             unchanged
             and not self.ledger.avoidance.active
@@ -253,7 +252,9 @@ class Engine:
         if current is None or current.plan_id != reservation.plan_id:
             return
         trigger = Trigger.COMMITTED if written else Trigger.COMMIT_FAILED
-        self._move(reservation.key, trigger, "" if written else "the Gang object was changed")
+        if not self.ledger.can(reservation.key, trigger):
+            return  # a place was lost meanwhile
+        self._move(reservation.key, trigger, "" if written else "the Gang object was not written")
         if written:
             self.metrics.planned()
         else:
@@ -328,8 +329,12 @@ class Engine:
             until = time.monotonic() + self.config.exclude_seconds
             self.ledger.avoidance.refuse(key, node, until)
         reservation = self.ledger.get(key)
-        if reservation is None:
-            return
+        if reservation is not None and reservation.state is not State.BINDING:
+            self._give_up(reservation, cause)
+        # While Bindings are on their way their places must be held: ``bindings_done`` decides.
+
+    def _give_up(self, reservation: Reservation, cause: str) -> None:
+        key = reservation.key
         gang = self.state.gang(key)
         broken = bool(reservation.bound) or (gang is not None and partial(gang))
         trigger = Trigger.BROKEN if broken else Trigger.LOST
@@ -365,7 +370,7 @@ class Engine:
         if current is None or current.plan_id != reservation.plan_id:
             return
         if not current.all_bound:
-            self.lose(reservation.key, failure)
+            self._give_up(current, failure or "a member was deleted while the gang was bound")
         elif self.ledger.can(reservation.key, Trigger.ALL_BOUND):  # else the watch was faster
             self._move(reservation.key, Trigger.ALL_BOUND)
 
@@ -379,17 +384,3 @@ class Engine:
             known = gang.created_seconds > 0
             self.metrics.bound(key, time.time() - gang.created_seconds if known else None)
         self.wake()
-
-    def _settle_plain(self, verb: str, obj: Mapping[str, Any]) -> None:
-        """Guarded: a plain pod on its way was bound, refused or deleted."""
-        uid = obj.get("metadata", {}).get("uid", "")
-        pod = self.state.pods.get(uid)
-        if verb == "DELETED" or pod is None or pod.node is not None or pod.scheduled is False:
-            self.ledger.settle(uid)
-
-
-def _slots(uid: str, pod: InFlight) -> tuple[Slot, ...]:
-    return tuple(
-        Slot(pod=uid, uid=uid, role="plain", rank=0, node=node, request=pod.request)
-        for node in sorted(pod.nodes)
-    )

@@ -95,12 +95,19 @@ class Executor:
         self.barrier.fail([slot.uid for slot in reservation.open_slots], error)
 
     async def commit(self, reservation: Reservation) -> bool:
-        """Write the Gang object as Planned; False when somebody else changed it meanwhile."""
-        return await self._reporter.commit(reservation)
+        """Write the Gang object as Planned; False when it was changed meanwhile, or got no answer.
+
+        A commit that is on record although the answer was lost does no harm: no pod was touched for it.
+        """
+        try:
+            return await self._reporter.commit(reservation)
+        except Exception as error:  # noqa: BLE001 - an uncommitted plan must not hold places for ever
+            log.warning("commit failed", gang=reservation.key, error=repr(error))
+            return False
 
     def release_members(self, reservation: Reservation) -> None:
         """Nominate all members, then remove their gates."""
-        self._spawn(self._release(reservation))
+        self._spawn(self._release_or_lose(reservation))
 
     def nominate(self, reservation: Reservation, uid: str) -> None:
         """Set one member's nomination again."""
@@ -128,6 +135,16 @@ class Executor:
         return (
             now is not None and now.plan_id == reservation.plan_id and now.state is State.RESERVED
         )
+
+    async def _release_or_lose(self, reservation: Reservation) -> None:
+        """Without an answer the members may stay gated: the places are given back and planned again."""
+        try:
+            await self._release(reservation)
+        except Exception:
+            if self._current(reservation):
+                cause = "the API server did not take a nomination or the removal of a gate"
+                self.outcomes.lose(reservation.key, cause)
+            raise
 
     async def _release(self, reservation: Reservation) -> None:
         """Nominations come first, so that the places are held before anybody may enter the queue."""
@@ -207,12 +224,19 @@ class Executor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.bind_retry_seconds):
                 while result.outcome is BindOutcome.RETRYABLE:
-                    ref = self._ref(reservation, slot)
-                    result = await self._writes.bind(ref, slot.node, annotations)
+                    result = await self._try_bind(reservation, slot, annotations)
                     if result.outcome is BindOutcome.RETRYABLE:
                         await asyncio.sleep(pause)
                         pause *= 2
         return self._bound(reservation, slot, result)
+
+    async def _try_bind(
+        self, reservation: Reservation, slot: Slot, annotations: Mapping[str, str]
+    ) -> BindResult:
+        try:
+            return await self._writes.bind(self._ref(reservation, slot), slot.node, annotations)
+        except Exception as error:  # noqa: BLE001 - every call at the barrier must be answered
+            return BindResult(outcome=BindOutcome.RETRYABLE, message=repr(error))
 
     def _bound(self, reservation: Reservation, slot: Slot, result: BindResult) -> str:
         if result.bound:
