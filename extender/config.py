@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -74,36 +75,40 @@ def load(values: Mapping[str, Any], base: Config = Config()) -> Config:
         if isinstance(current, (Policy, Limits)):
             changes[key] = _load_group(key, value, current)
         else:
-            changes[key] = _checked(key, value, current)
+            changes[key] = _checked(key, value, current, str(known[key].type))
     return replace(base, **changes)
 
 
 def _load_group(key: str, value: object, current: Policy | Limits) -> Policy | Limits:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{key}: expected a mapping, not {value!r}")
-    known = {item.name for item in fields(current)}
+    known = {item.name: str(item.type) for item in fields(current)}
     for name in value:
         if name not in known:
             raise ConfigError(f"unknown setting {key}.{name}; known: {', '.join(sorted(known))}")
     changes: dict[str, Any] = {
-        name: _checked(f"{key}.{name}", v, getattr(current, name)) for name, v in value.items()
+        name: _checked(f"{key}.{name}", v, getattr(current, name), known[name])
+        for name, v in value.items()
     }
     return type(current)(**{**asdict(current), **changes})
 
 
-def _checked(key: str, value: object, current: object) -> object:
+def _checked(key: str, value: object, current: object, kind: str) -> object:
+    """``kind`` is the field's declared type: the default of a float may be written as an int."""
     if isinstance(current, bool):
         if isinstance(value, bool):
             return value
-    elif isinstance(current, (int, float)):
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-            return type(current)(value) if isinstance(current, float) else value
+    elif kind in ("int", "float"):
+        number = isinstance(value, (int, float) if kind == "float" else int)
+        if number and not isinstance(value, bool) and 0 <= value < math.inf:  # type: ignore[operator]
+            return value
     elif isinstance(current, tuple):
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             return tuple(value)
     elif isinstance(value, str):
         return value
-    raise ConfigError(f"{key}: {value!r} is not a {type(current).__name__} such as {current!r}")
+    shown = "list" if isinstance(current, tuple) else kind
+    raise ConfigError(f"{key}: {value!r} is not a {shown} such as {current!r}")
 
 
 def dump(config: Config) -> dict[str, Any]:

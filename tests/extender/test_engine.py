@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from extender.wire import PreemptRequest
+from scheduler.keys import ROLLBACK
 from scheduler.kube.writes import BindOutcome, BindResult
 from scheduler.ledger import InFlight, State
 from scheduler.progress import Limits
@@ -136,9 +137,7 @@ def test_a_half_bound_gang_is_rolled_back(rollback: str) -> None:
     """A Binding refused for good after the first: Aborting, then the bound member is evicted."""
 
     async def life(world: World) -> None:
-        options = (
-            OWNED if rollback == "owner" else {"annotations": {"muster.dev/rollback": "delete"}}
-        )
+        options = OWNED if rollback == "owner" else {"annotations": {ROLLBACK: "delete"}}
         world.cluster.bind_answers["g-1"] = [REFUSED] * 50
         world.gang("g", 2, **options)
         calls = [await world.arrive("g-0"), await world.arrive("g-1")]
