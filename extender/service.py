@@ -198,6 +198,7 @@ def _is_member(pod: Any) -> bool:
         if not isinstance(resources, dict):
             continue
         for kind in ("requests", "limits"):
-            if SYNTHETIC_RESOURCES & (resources.get(kind) or {}).keys():
+            amounts = resources.get(kind)
+            if isinstance(amounts, dict) and SYNTHETIC_RESOURCES & amounts.keys():
                 return True
     return False
