@@ -99,8 +99,8 @@ def _checked(key: str, value: object, current: object, kind: str) -> object:
         if isinstance(value, bool):
             return value
     elif kind in ("int", "float"):
-        number = isinstance(value, (int, float) if kind == "float" else int)
-        if number and not isinstance(value, bool) and 0 <= value < math.inf:  # type: ignore[operator]
+        number = isinstance(value, int) or (kind == "float" and isinstance(value, float))
+        if number and not isinstance(value, bool) and 0 <= float(str(value)) < math.inf:
             return value
     elif isinstance(current, tuple):
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):

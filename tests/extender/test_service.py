@@ -96,10 +96,11 @@ def test_a_replica_answers_verbs_only_when_synced_and_leading() -> None:
     """Readiness says what is missing."""
 
     async def scenario(world: World) -> None:
-        assert not world.service.active
+        seen = [world.service.active]
         world.service.synced = True
-        assert world.service.active
+        seen.append(world.service.active)
         world.engine.stop_leading()
-        assert not world.service.active
+        seen.append(world.service.active)
+        assert seen == [False, True, False]
 
     drive(scenario)
