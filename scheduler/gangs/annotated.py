@@ -74,7 +74,15 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
 
 
 def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Gang:
-    """The gang as far as its pods show it, blocked."""
+    """The gang as far as its pods show it, blocked while a member needs a node.
+
+    One whose members all run is no request any more: a flavor that was deleted does not stop it.
+    """
+    wrong = Reason(
+        code=Code.INVALID_REQUEST,
+        message=message[:900],
+        numbers={"membersPresent": len(pods)},
+    )
     podset = PodSet(
         role=DEFAULT_ROLE,
         size=len(pods),
@@ -91,11 +99,7 @@ def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Ga
         priority=max(pod.priority for pod in pods),
         created_seconds=min(pod.created_seconds for pod in pods),
         workload=_workload(name, pods),
-        blocked=Reason(
-            code=Code.INVALID_REQUEST,
-            message=message[:900],
-            numbers={"membersPresent": len(pods)},
-        ),
+        blocked=None if all(pod.node for pod in pods) else wrong,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scheduler.model import Code
+from scheduler.solve import solve
 from tests.objects import Object, pod, state_of
 from tests.scheduler.test_gangs_annotated import FLEET, members
 from topology import keys
@@ -225,3 +226,11 @@ def test_a_mistake_that_is_corrected_is_forgotten() -> None:
         state.apply("Pod", "MODIFIED", one)
     gang = state.gang("default/a")
     assert gang is not None and gang.blocked is None
+
+
+def test_a_gang_that_runs_whole_is_not_stopped_by_a_mistake() -> None:
+    """Its flavor is not in the dump, or was deleted: it runs, so `muster plan` calls it placed."""
+    state = state_of([*FLEET, *(pod(f"a-{i}", "a", node="n1", flavors="gone") for i in range(2))])
+    gang = state.gang("default/a")
+    assert gang is not None and gang.blocked is None
+    assert [answer.placed for answer in solve(state.snapshot()).assignments] == [True]
