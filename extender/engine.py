@@ -311,6 +311,8 @@ class Engine:
             self._move(key, Trigger.ALL_BOUND)
 
     def _abort(self, reservation: Reservation, gang: Gang, now: float) -> None:
+        if reservation.bound - reservation.seen:
+            return  # the watch is behind: what runs is not known yet
         running = [member for podset in gang.podsets for member in podset.running]
         if whole(gang):
             self._move(reservation.key, Trigger.ALL_BOUND, "its minimum runs")

@@ -115,7 +115,8 @@ class Reporter:
             phase = Phase.DEGRADED if reservation.degraded else Phase.BINDING
         message = explain(gang, reservation.assignment)
         if phase in (Phase.ABORTING, Phase.DEGRADED):
-            message = f"{running} of {gang.size} members are bound; {reservation.cause}"
+            bound = max(running, len(reservation.bound))
+            message = f"{bound} of {gang.size} members are bound; {reservation.cause}"
         return Record(
             phase=phase,
             plan_id=reservation.plan_id,

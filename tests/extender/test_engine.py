@@ -151,6 +151,28 @@ def test_a_half_bound_gang_is_rolled_back(rollback: str) -> None:
     drive(life)
 
 
+def test_a_broken_gang_is_not_forgotten_while_the_watch_is_behind() -> None:
+    """A member that is bound but not seen yet still counts: the gang stays Aborting, not released."""
+
+    async def life(world: World) -> None:
+        world.cluster.bind_answers["g-1"] = [REFUSED] * 50
+        world.gang("g", 2)
+        calls = [await world.arrive("g-0"), await world.arrive("g-1")]
+        world.cluster.silent = True
+        await asyncio.gather(*calls)
+        await world.until(lambda: held(world) is State.ABORTING)
+        await asyncio.sleep(0.1)
+        assert held(world) is State.ABORTING
+        world.cluster.hear()
+        await world.until(lambda: world.phase() == "Degraded", 5)
+
+    def held(world: World) -> State | None:
+        reservation = world.reservation()
+        return reservation.state if reservation else None
+
+    drive(life)
+
+
 def test_bare_pods_stay_and_the_gang_is_completed_later() -> None:
     """No owner, no annotation: Degraded with the missing place held; a later Binding completes it."""
 
