@@ -48,6 +48,23 @@ def test_a_member_deleted_while_bindings_are_created(rig: Rig, webhook: BindingW
     capacity_is_back(rig, 4)
 
 
+def test_a_node_deleted_while_bindings_are_created(rig: Rig, webhook: BindingWebhook) -> None:
+    """Two of three are bound when the third's node goes: 30 s later the gang is whole or Degraded.
+
+    The API server takes a Binding to a node that is gone; Kubernetes removes such a pod later.
+    """
+    rig.add_nodes(4)
+    webhook.delays["g-2"] = 2
+    rig.gang("g", 3)
+    rig.wait_bound("g", 2)
+    planned = {member["pod"]: member["node"] for member in rig.status("g")["members"]}
+    rig.delete_node(planned["g-2"])
+    time.sleep(30)
+    phase = rig.status("g")["phase"]
+    assert phase == ("Bound" if len(rig.places("g")) == 3 else "Degraded")
+    capacity_is_back(rig, 3)
+
+
 def test_bare_members_of_a_gang_that_cannot_be_completed_stay_degraded(
     rig: Rig, webhook: BindingWebhook
 ) -> None:
