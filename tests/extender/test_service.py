@@ -10,7 +10,7 @@ import pytest
 from extender.verbs import NOT_PLANNED
 from extender.wire import FilterRequest, PreemptRequest
 from scheduler.keys import RESOURCE_MEMBER
-from tests.extender.cluster import World, drive
+from tests.extender.world import World, drive
 
 
 def asked(pod: Any) -> FilterRequest:
