@@ -33,6 +33,10 @@ class Code(StrEnum):
     """kube-scheduler's own filters refused the nodes that fitted."""
     PINNED_TO_RUNNING = "PinnedToRunning"
     """Running members pin the gang to another flavor or domain."""
+    CANNOT_REWRITE = "CannotRewrite"
+    """The flavor needs other pods, and nobody would make them (bare pods), or others would restart."""
+    LEADER_NEVER_READY = "LeaderNeverReady"
+    """Its other members are created only when the leader is ready, and it was not within the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +131,12 @@ class Member:
     """One pod of a gang. ``node`` is set once it is bound (``spec.nodeName``)."""
 
     pod: str
+    """Its name; empty while a pod that does not exist yet has none that can be known."""
     uid: str = ""
+    """Empty while the pod does not exist yet: its place is planned and held all the same."""
     node: str | None = None
+    late: bool = False
+    """Whether its controller creates it only after the other members are bound (or ready)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +175,27 @@ class PodSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """The gang as it would be on one of its flavors for which the pods must be written anew.
+
+    Such a flavor has other resources than the pods request now, or another number of members. While
+    ``refusal`` is None the gang may be placed so; its present pods are then recreated by their owner.
+    """
+
+    flavor: str
+    podsets: tuple[PodSet, ...] = ()
+    """As ``Gang.podsets``; the members do not exist yet (``uid`` is empty)."""
+    min_members: int = 1
+    refusal: Reason | None = None
+    """Why the pods cannot be written anew for this flavor."""
+
+    @property
+    def size(self) -> int:
+        """Members the gang has on this flavor."""
+        return sum(podset.size for podset in self.podsets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gang:
     """The all-or-nothing unit, normalised from any source."""
 
@@ -191,6 +220,20 @@ class Gang:
     """Set when it cannot be planned at all: InvalidRequest or MembersMissing."""
     excluded_nodes: tuple[str, ...] = ()
     """Nodes that kube-scheduler's in-tree filters refused for this gang lately."""
+    variants: tuple[Variant, ...] = ()
+    """For the flavors that need other pods; on all other flavors ``podsets`` are as they are."""
+    written: str | None = None
+    """The flavor that admission has written into the pods; None when they are as their owner made them."""
+    incarnation: str = ""
+    """Uid of the pod that stands for this life of the gang (the leader), where the source has one: a gang
+    that was recreated under the same name has another."""
+    roots: tuple[str, ...] = ()
+    """Uids of the pods whose deletion makes the owner build the whole gang anew; empty where every
+    member is recreated by itself."""
+    priority_class: str = ""
+    """Name of the members' PriorityClass, for pods that hold places in their stead."""
+    connector: str | None = None
+    """How key-value caches go from prefill to decode members, for ``Policy.mixed_pairs``."""
 
     @property
     def key(self) -> str:
@@ -205,7 +248,7 @@ class Gang:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """One member's place in a decision. ``pod`` is empty while the member does not exist yet."""
+    """One member's place in a decision; see ``Member`` for ``pod``, ``uid`` and ``late``."""
 
     pod: str
     uid: str
@@ -214,6 +257,7 @@ class Slot:
     """The member's rank within its role; adjacent ranks stand near each other."""
     node: str
     request: Resources
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

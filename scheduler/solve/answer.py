@@ -86,6 +86,7 @@ def _slots(snapshot: Snapshot, podset: PodSet, counts: Mapping[int, int]) -> lis
             rank=ranks[id(member)],
             node=snapshot.tree.nodes[place],
             request=podset.request,
+            late=member.late,
         )
         for member, place in zip(podset.pending, places, strict=False)
     ]
