@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from scheduler.foreign import CLUSTER_SCOPED, ForeignObjects
+from scheduler.fork import Forkable
 from scheduler.gangs import GANGS, GangSource, claim
 from scheduler.gangs.context import Context
 from scheduler.model import Gang
 from scheduler.pods import Pod
 
 
-class GangIndex:
+class GangIndex(Forkable):
     """Pods in, gangs out; only gangs whose pods changed are read again."""
 
     def __init__(self) -> None:
@@ -21,6 +23,8 @@ class GangIndex:
         self._members: dict[str, dict[str, tuple[GangSource, Pod]]] = {}
         self._key_of: dict[str, str] = {}
         self._asked: Counter[str] = Counter()
+        self._asked_by: dict[str, tuple[str, ...]] = {}
+        """Levels by pod uid, as they were asked for when the pod was added."""
         self._stale: set[str] | None = set()
         """Keys to read again; None means all."""
 
@@ -42,7 +46,9 @@ class GangIndex:
         """A gang as of the last ``read``."""
         return self._gangs.get(key)
 
-    def add(self, pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
+    def add(
+        self, pod: Pod, namespaces: Mapping[str, Mapping[str, str]], objects: ForeignObjects
+    ) -> Iterable[str]:
         """Take a pod that is not there yet; gives the levels that nobody asked for before."""
         claimed = claim(pod, namespaces)
         if claimed is None:
@@ -50,9 +56,10 @@ class GangIndex:
         source, name = claimed
         key = f"{pod.namespace}/{name}"
         self._key_of[pod.uid] = key
+        asked = source.levels(pod, objects)
         self._members.setdefault(key, {})[pod.uid] = (source, pod)
+        self._asked_by[pod.uid] = asked
         self._mark(key)
-        asked = source.levels(pod)
         fresh = [level for level in asked if level not in self._asked]
         self._asked.update(asked)
         return fresh
@@ -62,16 +69,26 @@ class GangIndex:
         key = self._key_of.pop(pod.uid, None)
         if key is None:
             return ()
-        source, _ = self._members[key].pop(pod.uid)
+        del self._members[key][pod.uid]
         if not self._members[key]:
             del self._members[key]
         self._mark(key)
-        asked = source.levels(pod)
+        asked = self._asked_by.pop(pod.uid)
         self._asked.subtract(asked)
         gone = [level for level in set(asked) if not self._asked[level]]
         for level in gone:
             del self._asked[level]
         return gone
+
+    def looking_at(self, kind: str, namespace: str) -> list[Pod]:
+        """The members whose source looks up foreign objects of this kind and namespace."""
+        return [
+            pod
+            for key, members in self._members.items()
+            if kind in CLUSTER_SCOPED or key.startswith(f"{namespace}/")
+            for source, pod in members.values()
+            if kind in source.WATCHES
+        ]
 
     def mark_all(self) -> None:
         """Something that every gang may refer to has changed."""

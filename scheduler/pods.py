@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scheduler.keys import GATE, GROUP, ROLLBACK
 from scheduler.model import Constraints
 from scheduler.pod_constraints import NamespaceSelectors, read_constraints
 from scheduler.pod_requests import is_extended, read_request
+from topology.keys import POD_ANNOTATIONS
 from topology.model import Problem
 from topology.resources import Resources
 from topology.untyped import mapping, seconds, sequence, strings, text
@@ -32,6 +33,13 @@ class Owner:
     kind: str
     name: str
     uid: str
+    api_version: str = ""
+
+    @property
+    def reference(self) -> Object:
+        """As in ``ownerReferences``."""
+        names = {"apiVersion": self.api_version, "kind": self.kind, "name": self.name}
+        return {**names, "uid": self.uid, "controller": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +49,12 @@ class Pod:
     namespace: str
     name: str
     uid: str
-    """``namespace/name`` for a manifest without uid."""
+    """``namespace/name`` for a manifest without uid; empty for a pod that is only expected."""
+    late: bool = False
+    """Whether its controller creates it only after other members of its gang are bound (or ready)."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    """Only those of Muster's own prefix, those that are too long cut off (and a Problem)."""
+    """Those of Muster's own prefix and ``POD_ANNOTATIONS``; the too long are cut off (and a Problem)."""
     owner: Owner | None = None
     node: str | None = None
     finished: bool = False
@@ -63,7 +73,10 @@ class Pod:
     priority_class: str | None = None
     """Class whose value ``priority`` is to be; None when the API server has resolved it."""
     created_seconds: int = 0
+    priority_class_name: str = ""
     scheduler_name: str = "default-scheduler"
+    scheduling_group: str = ""
+    """Name of the native PodGroup it belongs to (``spec.schedulingGroup``)."""
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -117,12 +130,19 @@ def read_pod(obj: Object) -> Pod:
         priority=priority if isinstance(priority, int) else 0,
         priority_class=(None if isinstance(priority, int) else text(spec.get("priorityClassName"))),
         created_seconds=seconds(metadata.get("creationTimestamp")),
+        priority_class_name=text(spec.get("priorityClassName")),
+        scheduling_group=text(mapping(spec.get("schedulingGroup")).get("podGroupName")),
         scheduler_name=text(spec.get("schedulerName")) or "default-scheduler",
         problems=tuple(
             Problem(subject=f"Pod {namespace}/{name}", field=where, message=message)
             for where, message in (*wrong, *more, *too_long)
         ),
     )
+
+
+def expected(obj: Object, *, late: bool) -> Pod:
+    """The pod that a controller is going to make as ``obj`` says; it has no uid yet."""
+    return replace(read_pod(obj), uid="", late=late)
 
 
 _OWN = f"{GROUP}/"
@@ -132,7 +152,7 @@ def _annotations(metadata: Object) -> tuple[dict[str, str], list[tuple[str, str]
     """Our annotations and (key, message) of those that cannot be used."""
     found, wrong = {}, []
     for key, value in mapping(metadata.get("annotations")).items():
-        if not str(key).startswith(_OWN):
+        if not str(key).startswith(_OWN) and key not in POD_ANNOTATIONS:
             continue
         shown = value if isinstance(value, str) else str(value)
         if shown is not value:
@@ -151,6 +171,7 @@ def _owner(metadata: Object) -> Owner | None:
                 kind=text(owner.get("kind")),
                 name=text(owner.get("name")),
                 uid=text(owner.get("uid")),
+                api_version=text(owner.get("apiVersion")),
             )
     return None
 

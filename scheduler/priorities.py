@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from scheduler.fork import Forkable
+
 SYSTEM: Mapping[str, int] = {
     "system-cluster-critical": 2_000_000_000,
     "system-node-critical": 2_000_001_000,
@@ -12,7 +14,7 @@ SYSTEM: Mapping[str, int] = {
 """Classes that exist in every cluster - k8s.io/kubernetes pkg/apis/scheduling."""
 
 
-class Priorities:
+class Priorities(Forkable):
     """The PriorityClasses that are known."""
 
     def __init__(self) -> None:

@@ -7,12 +7,14 @@ topology objects change.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from scheduler.flavors import FlavorObject, read_flavor_object
+from scheduler.foreign import CLUSTER_SCOPED, ForeignObjects
+from scheduler.foreign import KINDS as FOREIGN_KINDS
+from scheduler.fork import Forkable
 from scheduler.gang_index import GangIndex
 from scheduler.gangs.context import Context
 from scheduler.model import Gang, GangAssignment
@@ -32,11 +34,11 @@ from topology.untyped import mapping, strings, text
 Object = Mapping[str, Any]
 
 
-class ClusterState:
+class ClusterState(Forkable):
     """Nodes, pods, gangs and what they refer to. Not thread-safe: one task owns it."""
 
-    def __init__(self, presets: Sequence[Hierarchy] = PRESETS) -> None:
-        """``presets`` are the node labels that are understood as levels."""
+    def __init__(self, presets: Sequence[Hierarchy] = PRESETS, *, rewrites: bool = False) -> None:
+        """``presets``: node labels that are understood as levels; ``rewrites``: see ``Context``."""
         self.pods: dict[str, Pod] = {}
         """Pods that are not finished, by uid."""
         self.namespaces: dict[str, Mapping[str, str]] = {}
@@ -45,7 +47,10 @@ class ClusterState:
         """``Gang`` objects as they are, by ``namespace/name``."""
         self.generation = 0
         """Counts effective changes; ``Gang`` objects, which we write ourselves, do not count."""
+        self.objects = ForeignObjects()
+        """Owners of pods, models and PodGroups."""
         self._presets = presets
+        self._rewrites = rewrites
         self._nodes: dict[str, Node] = {}
         self._on_node: dict[str, dict[str, RunningPod]] = {}
         self._states: dict[str, NodeState] = {}
@@ -78,6 +83,8 @@ class ClusterState:
         }.get(kind)
         if take is not None and _name(obj):
             take(obj, verb == "DELETED")
+        elif kind in FOREIGN_KINDS and _name(obj):
+            self._take_foreign(kind, obj, verb == "DELETED")
 
     def replace(self, kind: str, objects: Iterable[Object]) -> None:
         """Take all objects of a kind, after a relist: those that are not among them are gone."""
@@ -97,6 +104,8 @@ class ClusterState:
             return list(self._uid_of)
         if kind == "Gang":
             return [(key.partition("/")[0], key.partition("/")[2]) for key in self.gang_objects]
+        if kind in FOREIGN_KINDS:
+            return self.objects.names(kind)
         names: Iterable[str] = {
             "Node": self._nodes.keys(),
             "Namespace": self.namespaces.keys(),
@@ -135,7 +144,7 @@ class ClusterState:
         if pod.node is not None:
             self._on_node.setdefault(pod.node, {})[pod.uid] = self._running(pod)
             self._states.pop(pod.node, None)
-        for level in self._gangs.add(pod, self.namespaces):
+        for level in self._gangs.add(pod, self.namespaces, self.objects):
             # Only a level that no hierarchy names exists by being asked for.
             self._tree_stale |= self._hierarchies.resolve(level) is None
 
@@ -234,6 +243,12 @@ class ClusterState:
         self._tree_stale = True
         self.generation += 1
 
+    def _take_foreign(self, kind: str, obj: Object, deleted: bool) -> None:
+        if self.objects.take(kind, obj, deleted):
+            namespace = text(mapping(obj.get("metadata")).get("namespace")) or "default"
+            self._read_pods_again(self._gangs.looking_at(kind, namespace))
+            self.generation += 1
+
     def _take_priority(self, obj: Object, deleted: bool) -> None:
         """PriorityClasses matter for manifests only: the API server resolves the priority of its pods."""
         if self._priorities.take(_name(obj), obj, deleted):
@@ -246,11 +261,6 @@ class ClusterState:
             self.gang_objects.pop(key, None)
         else:
             self.gang_objects[key] = obj
-
-    def fork(self) -> ClusterState:
-        """A copy that can be changed without changing this one; the frozen values in it are shared."""
-        forked: ClusterState = _forked(self)
-        return forked
 
     # -- views -----------------------------------------------------------------------------------
 
@@ -333,6 +343,8 @@ class ClusterState:
                     levels=self._hierarchies.levels,
                     resolve=self._hierarchies.resolve,
                     namespaces=self.namespaces,
+                    objects=self.objects,
+                    rewrites=self._rewrites,
                 )
             )
 
@@ -361,28 +373,14 @@ class ClusterState:
         return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
 
 
-def _forked(value: Any) -> Any:
-    """``value`` with its own containers, down to values that nobody changes in place."""
-    copied: Any
-    if isinstance(value, (ClusterState, GangIndex, Priorities)):
-        copied = copy.copy(value)
-        parts = vars(copied)
-    elif isinstance(value, (dict, set)):
-        copied = copy.copy(value)
-        parts = copied if isinstance(copied, dict) else {}
-    else:
-        return value
-    for name, part in parts.items():
-        parts[name] = _forked(part)
-    return copied
-
-
 def _name(obj: Object) -> str:
     return text(mapping(obj.get("metadata")).get("name"))
 
 
 def _identity(kind: str, obj: Object) -> tuple[str, str]:
     namespace = text(mapping(obj.get("metadata")).get("namespace"))
+    if kind in FOREIGN_KINDS:
+        return ("" if kind in CLUSTER_SCOPED else namespace or "default"), _name(obj)
     return (namespace or "default") if kind == "Pod" else (
         namespace if kind == "Gang" else ""
     ), _name(obj)

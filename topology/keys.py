@@ -85,3 +85,47 @@ OCI_UNKNOWN = "no-imds-data"
 UNIFABRIC_LEAF = "unifabric.io/scale-out-leaf"
 UNIFABRIC_SPINE = "unifabric.io/scale-out-spine"
 UNIFABRIC_CORE = "unifabric.io/scale-out-core"
+
+# LeaderWorkerSet and DisaggregatedSet - kubernetes-sigs/lws api/leaderworkerset/v1, api/disaggregatedset/v1
+LWS_GROUP = "leaderworkerset.x-k8s.io"
+DISAGGREGATED_GROUP = "disaggregatedset.x-k8s.io"
+LWS_NAME = "leaderworkerset.sigs.k8s.io/name"
+LWS_GROUP_INDEX = "leaderworkerset.sigs.k8s.io/group-index"  # opaque: not always a number
+LWS_GROUP_KEY = "leaderworkerset.sigs.k8s.io/group-key"
+LWS_WORKER_INDEX = "leaderworkerset.sigs.k8s.io/worker-index"  # 0 is the leader
+LWS_REVISION = "leaderworkerset.sigs.k8s.io/template-revision-hash"
+LWS_SUBGROUP_INDEX = "leaderworkerset.sigs.k8s.io/subgroup-index"
+LWS_SUBGROUP_KEY = "leaderworkerset.sigs.k8s.io/subgroup-key"
+LWS_SIZE = "leaderworkerset.sigs.k8s.io/size"
+LWS_LEADER_NAME = "leaderworkerset.sigs.k8s.io/leader-name"
+LWS_EXCLUSIVE = "leaderworkerset.sigs.k8s.io/exclusive-topology"
+LWS_SUBGROUP_SIZE = "leaderworkerset.sigs.k8s.io/subgroup-size"
+LWS_SUBGROUP_TYPE = "leaderworkerset.sigs.k8s.io/subgroup-policy-type"
+LWS_SUBGROUP_EXCLUSIVE = "leaderworkerset.sigs.k8s.io/subgroup-exclusive-topology"
+DISAGGREGATED_NAME = "disaggregatedset.x-k8s.io/name"
+DISAGGREGATED_ROLE = "disaggregatedset.x-k8s.io/role"
+DISAGGREGATED_SLICE = "disaggregatedset.x-k8s.io/slice"
+DISAGGREGATED_REVISION = "disaggregatedset.x-k8s.io/revision"
+
+# llmaz - InftyAI/llmaz api/core/v1alpha1, api/inference/v1alpha1
+LLMAZ_GROUP = "llmaz.io"
+LLMAZ_INFERENCE_GROUP = "inference.llmaz.io"
+LLMAZ_MODEL = "llmaz.io/model-name"
+LLMAZ_FLAVORS = "llmaz.io/inference-service-flavors"
+
+# PodGroups: Kubernetes, scheduler-plugins, Volcano, KAI
+SCHEDULING_GROUP = "scheduling.k8s.io"
+SCHEDULER_PLUGINS_GROUP = "scheduling.x-k8s.io"
+VOLCANO_GROUP = "scheduling.volcano.sh"
+KAI_GROUP = "scheduling.run.ai"
+SCHEDULER_PLUGINS_POD_GROUP = "scheduling.x-k8s.io/pod-group"  # label
+VOLCANO_POD_GROUP = "scheduling.k8s.io/group-name"  # annotation
+KAI_POD_GROUP = "pod-group-name"  # annotation
+
+POD_ANNOTATIONS = frozenset(
+    {
+        LWS_SIZE, LWS_LEADER_NAME, LWS_EXCLUSIVE, LWS_SUBGROUP_SIZE, LWS_SUBGROUP_TYPE,
+        LWS_SUBGROUP_EXCLUSIVE, LLMAZ_FLAVORS, VOLCANO_POD_GROUP, KAI_POD_GROUP,
+    }
+)  # fmt: skip
+"""Annotations of others that are read from pods; all the rest are not kept."""

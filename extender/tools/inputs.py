@@ -12,6 +12,7 @@ from typing import Any
 from extender.tools.documents import InputError, read_objects
 from scheduler import keys, snapshot_json
 from scheduler.flavors import read_flavor_object
+from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.gangs import owners
 from scheduler.ledger import Ledger
 from scheduler.model import GangAssignment
@@ -32,6 +33,7 @@ READ_KINDS: Mapping[tuple[str, str], str] = {
     (KUEUE_GROUP, "Topology"): "Topology",
     (keys.GROUP, "Flavor"): "Flavor",
     (keys.GROUP, "Gang"): "Gang",
+    **{(name.partition(".")[2], name.partition(".")[0]): name for name in FOREIGN_KINDS},
 }
 """(API group, kind) -> the name under which ``ClusterState`` knows it."""
 

@@ -16,6 +16,7 @@ from scheduler.kube.auth import KubeConfigError
 from scheduler.kube.client import ApiError, KubeClient
 from scheduler.kube.resources import (
     FLAVORS,
+    FOREIGN,
     GANGS,
     NAMESPACES,
     NODES,
@@ -33,8 +34,8 @@ _TIMEOUT_SECONDS = 60.0
 
 
 def objects(args: argparse.Namespace) -> list[Object]:
-    """Nodes, namespaces, pods, flavors, topologies and gangs. Raises ``InputError``."""
-    kinds = (NODES, NAMESPACES, PODS, FLAVORS, TOPOLOGIES, GANGS)
+    """Everything that the service watches. Raises ``InputError``."""
+    kinds = (NODES, NAMESPACES, PODS, FLAVORS, TOPOLOGIES, GANGS, *FOREIGN)
 
     async def read(client: KubeClient) -> list[Object]:
         lists = await asyncio.gather(*(_list(client, kind) for kind in kinds))

@@ -1,9 +1,9 @@
-"""Gangs from Muster's own pod annotations (design section 3).
+"""Gangs from Muster's own pod annotations (design section 3), the language that all other sources speak.
 
-A pod with some request annotation but no ``muster.dev/gang`` is a gang of one with the pod's name. Members
-are pods that are neither finished nor being deleted. Without ``gang-size`` and ``roles`` the gang has as
-many members as there are pods. Ranks follow the natural order of pod names within a role; roles stand in
-the order leader, then by name.
+Every other source translates what its controller says into these annotations and has ``read`` do the rest.
+Members are pods that are neither finished nor being deleted. Without ``gang-size`` and ``roles`` the gang
+has as many members as there are pods. Ranks follow the natural order of pod names within a role; roles
+stand in the order leader, then by name.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from scheduler import keys
 from scheduler.flavors import FlavorError, read_flavor_spec, select
+from scheduler.foreign import ForeignObjects
 from scheduler.gangs.context import Context
 from scheduler.gangs.request import MAX_MEMBERS, Asked, RequestError, show, whole
 from scheduler.model import Code, Gang, Member, PodSet, Reason
@@ -50,14 +51,13 @@ _INDEX = re.compile(r"-\d+$")
 
 
 def claim(pod: Pod) -> str | None:
-    """The annotation ``gang``, or the pod's own name when it has only other request annotations."""
-    if not keys.REQUEST_ANNOTATIONS & pod.annotations.keys():
-        return None
-    return pod.annotations.get(keys.GANG, "").strip() or pod.name
+    """The annotation ``gang``."""
+    return pod.annotations.get(keys.GANG, "").strip() or None
 
 
-def levels(pod: Pod) -> tuple[str, ...]:
+def levels(pod: Pod, objects: ForeignObjects) -> tuple[str, ...]:
     """Level names and label keys that the pod asks for."""
+    del objects
     asked = [pod.annotations[key].strip() for key in _LEVEL_KEYS if key in pod.annotations]
     slices = pod.annotations.get(keys.TOPOLOGY_SLICES, "").split(",", _MAX_SLICES)
     asked += [part.rpartition(":")[0].strip() for part in slices[:_MAX_SLICES]]
@@ -97,7 +97,7 @@ def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Ga
         min_members=len(pods),
         source=NAME,
         priority=max(pod.priority for pod in pods),
-        created_seconds=min(pod.created_seconds for pod in pods),
+        created_seconds=_created(pods),
         workload=_workload(name, pods),
         blocked=None if all(pod.node for pod in pods) else wrong,
     )
@@ -138,7 +138,8 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         min_members=minimum,
         source=NAME,
         priority=pods[0].priority,
-        created_seconds=min(pod.created_seconds for pod in pods),
+        created_seconds=_created(pods),
+        priority_class=pods[0].priority_class_name,
         flavors=flavors,
         topology=asked.levels(keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED),
         spread=asked.level(keys.SPREAD),
@@ -342,8 +343,13 @@ def _missing(
     return Reason(code=Code.MEMBERS_MISSING, message=message, numbers=numbers)
 
 
+def _created(pods: Sequence[Pod]) -> int:
+    """When the oldest member that exists was created."""
+    return min((pod.created_seconds for pod in pods if pod.uid), default=0)
+
+
 def _member(pod: Pod) -> Member:
-    return Member(pod=pod.name, uid=pod.uid, node=pod.node)
+    return Member(pod=pod.name, uid=pod.uid, node=pod.node, late=pod.late)
 
 
 def _role_order(role: str) -> tuple[bool, object]:

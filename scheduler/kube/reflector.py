@@ -211,7 +211,7 @@ class Reflector:
 
     def _report(self, verb: Verb, obj: Mapping[str, Any]) -> None:
         self.counters.events += 1
-        self._emit(self.source.resource.kind, verb, obj)
+        self._emit(self.source.resource.name, verb, obj)
 
     async def _session(self) -> AsyncGenerator[_Step]:
         """All objects, ``END``, then changes; ends when the version to resume from is too old."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from scheduler import foreign
 from scheduler.keys import GROUP, VERSION
 from topology.keys import KUEUE_GROUP
 
@@ -38,6 +39,12 @@ class Resource:
         return "/" + "/".join(parts)
 
     @property
+    def name(self) -> str:
+        """The name under which ``ClusterState`` knows the kind."""
+        full = f"{self.kind}.{self.group}"
+        return full if full in foreign.KINDS else self.kind
+
+    @property
     def api_version(self) -> str:
         """``apiVersion`` of its objects in the first version."""
         return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
@@ -60,6 +67,32 @@ TOPOLOGIES = Resource(
     versions=("v1beta2", "v1beta1", "v1alpha1"),
     namespaced=False,
 )
+
+_FOREIGN = (
+    (foreign.LEADER_WORKER_SET, "leaderworkersets", ("v1",)),
+    (foreign.STATEFUL_SET, "statefulsets", ("v1",)),
+    (foreign.CONTROLLER_REVISION, "controllerrevisions", ("v1",)),
+    (foreign.DISAGGREGATED_SET, "disaggregatedsets", ("v1", "v1alpha1")),
+    (foreign.OPEN_MODEL, "openmodels", ("v1alpha1",)),
+    (foreign.PLAYGROUND, "playgrounds", ("v1alpha1",)),
+    (foreign.LLMAZ_SERVICE, "services", ("v1alpha1",)),
+    (foreign.POD_GROUP, "podgroups", ("v1beta1", "v1alpha2", "v1alpha1")),
+    (foreign.POD_GROUP_PLUGINS, "podgroups", ("v1alpha1",)),
+    (foreign.POD_GROUP_VOLCANO, "podgroups", ("v1beta1",)),
+    (foreign.POD_GROUP_KAI, "podgroups", ("v2alpha2",)),
+)
+
+FOREIGN = tuple(
+    Resource(
+        kind=name.partition(".")[0],
+        group=name.partition(".")[2],
+        plural=plural,
+        versions=versions,
+        namespaced=name not in foreign.CLUSTER_SCOPED,
+    )
+    for name, plural, versions in _FOREIGN
+)
+"""What gang sources look up, each only where the cluster serves it."""
 
 SYSTEM_NAMESPACE = "kube-system"
 SCHEDULER_LEASE = "kube-scheduler"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from scheduler.foreign import CONTROLLER_REVISION, STATEFUL_SET
 from scheduler.kube.client import KubeClient
 from scheduler.kube.reflector import (
     DEFAULT_TIMING,
@@ -15,6 +16,7 @@ from scheduler.kube.reflector import (
 )
 from scheduler.kube.resources import (
     FLAVORS,
+    FOREIGN,
     GANGS,
     LEASES,
     NAMESPACES,
@@ -24,6 +26,10 @@ from scheduler.kube.resources import (
     SYSTEM_NAMESPACE,
     TOPOLOGIES,
 )
+from topology.keys import LWS_NAME
+
+_ONLY_OF_LWS = frozenset({STATEFUL_SET, CONTROLLER_REVISION})
+"""Kinds that everybody uses: only those that a LeaderWorkerSet made are read."""
 
 
 def standard_sources() -> tuple[Source, ...]:
@@ -39,6 +45,14 @@ def standard_sources() -> tuple[Source, ...]:
         Source(resource=FLAVORS),
         Source(resource=GANGS),
         Source(resource=TOPOLOGIES, optional=True),
+        *(
+            Source(
+                resource=resource,
+                optional=True,
+                query={"labelSelector": LWS_NAME} if resource.name in _ONLY_OF_LWS else {},
+            )
+            for resource in FOREIGN
+        ),
         Source(
             resource=LEASES,
             namespace=SYSTEM_NAMESPACE,
@@ -64,7 +78,7 @@ class Watches:
         """Watch everything until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self.reflectors:
-                tasks.create_task(reflector.run(), name=f"watch {reflector.source.resource.plural}")
+                tasks.create_task(reflector.run(), name=f"watch {reflector.source.resource.name}")
 
     async def synced(self) -> None:
         """Return when every source has reported all that existed."""
@@ -73,8 +87,8 @@ class Watches:
 
     def unsynced(self) -> tuple[str, ...]:
         """Kinds that have not been reported completely yet."""
-        return tuple(r.source.resource.kind for r in self.reflectors if not r.synced.is_set())
+        return tuple(r.source.resource.name for r in self.reflectors if not r.synced.is_set())
 
     def counters(self) -> dict[str, Counters]:
         """Counters by kind."""
-        return {r.source.resource.kind: r.counters for r in self.reflectors}
+        return {r.source.resource.name: r.counters for r in self.reflectors}

@@ -20,6 +20,7 @@ from scheduler.model import (
     PodSet,
     Reason,
     Slot,
+    Variant,
 )
 from scheduler.policy import Policy
 from scheduler.snapshot import NodeState, RunningPod, Snapshot
@@ -105,7 +106,13 @@ PARTS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], Snapshot]]] = {
     ),
     "flavor": (drawn(Flavor), lambda flavor: _of_gang(flavors=(flavor,))),
     "gang": (
-        drawn(Gang, podsets=st.just(()), flavors=st.just(()), blocked=st.none() | REASON),
+        drawn(
+            Gang,
+            podsets=st.just(()),
+            flavors=st.just(()),
+            blocked=st.none() | REASON,
+            variants=few(drawn(Variant, podsets=st.just(()), refusal=st.none() | REASON)),
+        ),
         lambda gang: replace(EMPTY, gangs=(gang,)),
     ),
     "reservation": (
