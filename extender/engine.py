@@ -23,10 +23,11 @@ from extender.executor import Executor
 from extender.metrics import Metrics
 from scheduler.cycle import Decision, Solve, acceptable, checked
 from scheduler.gang_object import read_record
-from scheduler.ledger import Ledger, Reservation, State, Trigger
+from scheduler.ledger import Ledger
 from scheduler.model import Gang, GangAssignment
 from scheduler.progress import Notice, Sign, observe, whole
 from scheduler.recovery import adopted, partial, restored
+from scheduler.reservation import Reservation, State, Trigger
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
 

@@ -21,8 +21,9 @@ from extender.ports import ClusterWrites
 from extender.reporter import Reporter
 from scheduler.keys import FLAVOR, GATE, NODE, PLAN, RANK
 from scheduler.kube.writes import BindOutcome, BindResult, PodRef
-from scheduler.ledger import Action, Effect, Ledger, Reservation, State
+from scheduler.ledger import Effect, Ledger
 from scheduler.model import Slot
+from scheduler.reservation import Action, Reservation, State
 from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.executor")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from extender.metrics import Picture
 from scheduler.gang_object import Phase
-from scheduler.ledger import HOLDING, Ledger
+from scheduler.ledger import Ledger
+from scheduler.reservation import HOLDING
 from scheduler.state import ClusterState
 
 if TYPE_CHECKING:

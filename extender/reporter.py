@@ -24,10 +24,11 @@ from scheduler.gang_object import (
     read_record,
 )
 from scheduler.kube.writes import PodRef
-from scheduler.ledger import Ledger, Reservation, State
+from scheduler.ledger import Ledger
 from scheduler.model import Code, Gang, GangAssignment
 from scheduler.progress import whole
 from scheduler.recovery import partial
+from scheduler.reservation import Reservation, State
 from scheduler.solve.reasons import explain
 from scheduler.state import ClusterState
 

@@ -25,8 +25,9 @@ from extender.verbs import (
 from extender.wire import BindRequest, FilterAnswer, FilterRequest, PreemptRequest
 from scheduler.keys import MANAGED, SYNTHETIC_RESOURCES
 from scheduler.kube.reflector import Counters
-from scheduler.ledger import Ledger, Reservation, State
+from scheduler.ledger import Ledger
 from scheduler.pods import read_pod
+from scheduler.reservation import Reservation, State
 from scheduler.state import ClusterState
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from extender.wire import FilterAnswer, FilterRequest, PreemptRequest
-from scheduler.ledger import HOLDING, InFlight, Ledger, State
+from scheduler.ledger import InFlight, Ledger
+from scheduler.reservation import HOLDING, State
 from scheduler.snapshot import NodeState
 from topology.resources import Resources
 

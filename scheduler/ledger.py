@@ -1,181 +1,26 @@
 """All reservations and their life: the second of the two mutable objects.
 
 A reservation holds the places of one gang from the moment a plan is accepted until kube-scheduler's own
-cache counts the bound pods. Its life is the table ``TRANSITIONS`` below; the diagram in
-``ARCHITECTURE.md`` is generated from it. The ledger has no clock and no I/O: ``handle`` takes what
-happened and returns what the shell must do.
+cache counts the bound pods. Its life is the table ``TRANSITIONS`` in ``scheduler/reservation.py``. The ledger
+has no clock and no I/O: ``handle`` takes what happened and returns what the shell must do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from scheduler.avoidance import Avoidance
-from scheduler.model import GangAssignment, Slot
+from scheduler.model import GangAssignment, Member, Slot
+from scheduler.reservation import (
+    TRANSITIONS,
+    Action,
+    ImpossibleTransition,
+    Reservation,
+    State,
+    Trigger,
+)
 from topology.resources import Resources
-
-
-class State(StrEnum):
-    """Where a reservation stands."""
-
-    PROPOSED = "Proposed"
-    """Held in memory; its Gang object is being written."""
-    RESERVED = "Reserved"
-    """Committed: members are nominated, ungated and on their way through kube-scheduler."""
-    BINDING = "Binding"
-    """All members are at the barrier (or bound); Bindings are being created."""
-    BOUND = "Bound"
-    """Every slot is bound; places are held until the watch has shown all of them."""
-    ABORTING = "Aborting"
-    """Some members are bound and the rest cannot follow as planned: re-place it, or roll back."""
-    DEGRADED = "Degraded"
-    """Rolled back as far as the owner allows: bare members stay and keep the missing places."""
-    RELEASED = "Released"
-
-
-class Trigger(StrEnum):
-    """What moves a reservation from one state to the next."""
-
-    PROPOSED = "proposed"
-    COMMITTED = "committed"
-    COMMIT_FAILED = "commit failed"
-    ALL_ARRIVED = "all arrived"
-    ALL_BOUND = "all bound"
-    LOST = "lost, nothing bound"
-    BROKEN = "lost, some bound"
-    ROLL_BACK = "abort timeout, owner recreates"
-    KEEP = "abort timeout, bare pods"
-    SETTLED = "watch shows all bound"
-    GANG_GONE = "gang gone"
-
-
-class Action(StrEnum):
-    """What the shell must do; each carries the reservation it is about."""
-
-    COMMIT = "write the Gang object"
-    RELEASE_MEMBERS = "nominate, then ungate"
-    BIND = "create all Bindings"
-    FAIL_HELD = "answer held binds with an error"
-    UNNOMINATE = "clear nominations"
-    EVICT = "evict bound members"
-    REPORT = "report status"
-
-
-TRANSITIONS: Mapping[tuple[State | None, Trigger], tuple[State, tuple[Action, ...]]] = {
-    (None, Trigger.PROPOSED): (State.PROPOSED, (Action.COMMIT,)),
-    (State.PROPOSED, Trigger.COMMITTED): (State.RESERVED, (Action.RELEASE_MEMBERS,)),
-    (State.PROPOSED, Trigger.COMMIT_FAILED): (State.RELEASED, ()),
-    (State.PROPOSED, Trigger.GANG_GONE): (State.RELEASED, ()),
-    (State.PROPOSED, Trigger.LOST): (State.RELEASED, ()),
-    (State.PROPOSED, Trigger.BROKEN): (State.ABORTING, (Action.REPORT,)),
-    (State.RESERVED, Trigger.ALL_ARRIVED): (State.BINDING, (Action.REPORT, Action.BIND)),
-    (State.RESERVED, Trigger.ALL_BOUND): (State.BOUND, (Action.REPORT,)),
-    (State.RESERVED, Trigger.LOST): (
-        State.RELEASED,
-        (Action.FAIL_HELD, Action.UNNOMINATE, Action.REPORT),
-    ),
-    (State.RESERVED, Trigger.BROKEN): (
-        State.ABORTING,
-        (Action.FAIL_HELD, Action.UNNOMINATE, Action.REPORT),
-    ),
-    (State.RESERVED, Trigger.GANG_GONE): (State.RELEASED, (Action.FAIL_HELD, Action.UNNOMINATE)),
-    (State.BINDING, Trigger.ALL_BOUND): (State.BOUND, (Action.REPORT,)),
-    (State.BINDING, Trigger.LOST): (
-        State.RELEASED,
-        (Action.FAIL_HELD, Action.UNNOMINATE, Action.REPORT),
-    ),
-    (State.BINDING, Trigger.BROKEN): (
-        State.ABORTING,
-        (Action.FAIL_HELD, Action.UNNOMINATE, Action.REPORT),
-    ),
-    (State.BINDING, Trigger.GANG_GONE): (State.RELEASED, (Action.FAIL_HELD,)),
-    (State.ABORTING, Trigger.PROPOSED): (State.PROPOSED, (Action.COMMIT,)),
-    (State.ABORTING, Trigger.ALL_BOUND): (State.BOUND, (Action.REPORT,)),
-    (State.ABORTING, Trigger.ROLL_BACK): (State.RELEASED, (Action.EVICT, Action.REPORT)),
-    (State.ABORTING, Trigger.KEEP): (State.DEGRADED, (Action.REPORT,)),
-    (State.ABORTING, Trigger.LOST): (State.RELEASED, (Action.REPORT,)),
-    (State.ABORTING, Trigger.GANG_GONE): (State.RELEASED, ()),
-    (State.DEGRADED, Trigger.PROPOSED): (State.PROPOSED, (Action.COMMIT,)),
-    (State.DEGRADED, Trigger.ALL_BOUND): (State.BOUND, (Action.REPORT,)),
-    (State.DEGRADED, Trigger.LOST): (State.RELEASED, (Action.REPORT,)),
-    (State.DEGRADED, Trigger.GANG_GONE): (State.RELEASED, ()),
-    (State.BOUND, Trigger.SETTLED): (State.RELEASED, ()),
-    (State.BOUND, Trigger.LOST): (State.RELEASED, (Action.REPORT,)),
-    (State.BOUND, Trigger.BROKEN): (State.RELEASED, (Action.REPORT,)),
-    (State.BOUND, Trigger.GANG_GONE): (State.RELEASED, ()),
-}
-"""A pair that is absent cannot happen; ``Ledger.handle`` raises ``ImpossibleTransition`` for it."""
-
-HOLDING = frozenset({State.PROPOSED, State.RESERVED, State.BINDING, State.BOUND, State.DEGRADED})
-"""States in which slots hold capacity until the watch shows them bound. An aborting gang gives its open
-places up, so that it can be planned again elsewhere."""
-
-
-class ImpossibleTransition(Exception):
-    """A bug: the table has no row for what happened."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
-    """The places of one gang under one plan. Times are seconds of a monotonic clock of the shell."""
-
-    plan_id: str
-    assignment: GangAssignment
-    state: State
-    since_seconds: float
-    """When it entered its state."""
-    bound: frozenset[str] = frozenset()
-    """Pod uids of slots that are bound, by the API server's answer or by the watch."""
-    seen: frozenset[str] = frozenset()
-    """Pod uids of bound slots that the watch has shown; their capacity is counted with the running pods."""
-    arrived: frozenset[str] = frozenset()
-    """Pod uids whose bind call waits at the barrier."""
-    nominated: frozenset[str] = frozenset()
-    """Pod uids whose nomination was seen on the pod, so that its absence means a failed attempt."""
-    granted: frozenset[str] = frozenset()
-    """Pod uids for which ``filter`` granted the planned node since their last nomination."""
-    ungated_seconds: float | None = None
-    """When the last gate of ours was removed; None before."""
-    partial_seconds: float | None = None
-    """Since when the gang has been bound in part; survives a new plan. None while it is not."""
-    degraded: bool = False
-    """Whether the gang was given up as Degraded before this plan: then it may stay partial."""
-    cause: str = ""
-    """Why it was lost, for the report."""
-
-    @property
-    def key(self) -> str:
-        """``namespace/name`` of the gang."""
-        return self.assignment.key
-
-    @property
-    def complete(self) -> bool:
-        """Whether every slot is at the barrier or bound."""
-        return all(s.uid in self.bound or s.uid in self.arrived for s in self.assignment.slots)
-
-    @property
-    def all_bound(self) -> bool:
-        """Whether every slot is bound."""
-        return all(slot.uid in self.bound for slot in self.assignment.slots)
-
-    @property
-    def open_slots(self) -> tuple[Slot, ...]:
-        """Slots that are not bound."""
-        return tuple(slot for slot in self.assignment.slots if slot.uid not in self.bound)
-
-    @property
-    def holds(self) -> tuple[Slot, ...]:
-        """Slots whose capacity is held here: those the watch has not shown as bound.
-
-        An aborting gang holds only what is bound already and not seen yet; it cannot be planned again
-        before that.
-        """
-        unseen = (slot for slot in self.assignment.slots if slot.uid not in self.seen)
-        if self.state in HOLDING:
-            return tuple(unseen)
-        return tuple(slot for slot in unseen if slot.uid in self.bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,8 +92,22 @@ class Ledger:
             cause=old.cause if old else "planned",
         )
         self._by_gang[new.key] = new
-        self._gang_of.update((slot.uid, new.key) for slot in assignment.slots)
+        self._gang_of.update((slot.uid, new.key) for slot in assignment.slots if slot.uid)
         return tuple(Effect(action=action, reservation=new, cause="planned") for action in actions)
+
+    def fill(self, gang: str, index: int, member: Member, now: float) -> Reservation:
+        """The pod that a vacant place was planned for exists now."""
+        old = self._by_gang[gang]
+        slots = list(old.assignment.slots)
+        slots[index] = replace(slots[index], pod=member.pod, uid=member.uid)
+        self._gang_of[member.uid] = gang
+        return self._put(
+            replace(
+                old,
+                assignment=replace(old.assignment, slots=tuple(slots)),
+                filled_seconds={**old.filled_seconds, member.uid: now},
+            )
+        )
 
     def clear(self) -> None:
         """Forget everything: this replica does not lead any more."""
@@ -259,7 +118,8 @@ class Ledger:
     def restore(self, reservation: Reservation) -> None:
         """Put back a reservation read from its Gang object after a restart."""
         self._by_gang[reservation.key] = reservation
-        self._gang_of.update((slot.uid, reservation.key) for slot in reservation.assignment.slots)
+        slots = reservation.assignment.slots
+        self._gang_of.update((slot.uid, reservation.key) for slot in slots if slot.uid)
 
     def arrive(self, gang: str, uid: str) -> Reservation:
         """The bind call of a member waits at the barrier now."""
@@ -310,9 +170,11 @@ class Ledger:
         """
         old = self._by_gang[gang]
         state, actions = self._row(old.state, trigger, gang)
-        partial = (
-            old.partial_seconds if trigger is not Trigger.BROKEN else old.partial_seconds or now
-        )
+        partial = old.partial_seconds
+        if trigger is Trigger.BROKEN:
+            partial = partial or now
+        elif trigger in (Trigger.FIRST_BOUND, Trigger.ALL_BOUND):
+            partial = None
         new = replace(
             old,
             state=state,

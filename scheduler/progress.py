@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.ledger import Reservation, State
 from scheduler.model import Gang, Slot
 from scheduler.pods import Pod
+from scheduler.reservation import Reservation, State
 from scheduler.snapshot import NodeState
 from topology.resources import Resources
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from scheduler.gang_object import Phase, Record, read_record
 from scheduler.keys import GATE
-from scheduler.ledger import Reservation, State
 from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot
 from scheduler.pods import Pod
 from scheduler.progress import whole
+from scheduler.reservation import Reservation, State
 
 _RESTORED = {
     Phase.PLANNED: State.RESERVED,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scheduler.ledger import TRANSITIONS
+from scheduler.reservation import TRANSITIONS
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.keys import ROLLBACK
 from scheduler.kube.writes import BindOutcome, BindResult
-from scheduler.ledger import State
+from scheduler.reservation import State
 from tests.extender.world import QUICK, World, drive
 
 REFUSED = BindResult(outcome=BindOutcome.CONFLICT, message="admission said no")

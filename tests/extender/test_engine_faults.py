@@ -10,8 +10,9 @@ import pytest
 
 from extender.wire import PreemptRequest
 from scheduler.kube.writes import BindOutcome, BindResult
-from scheduler.ledger import InFlight, State
+from scheduler.ledger import InFlight
 from scheduler.progress import Limits
+from scheduler.reservation import State
 from tests.extender.cluster import Down
 from tests.extender.world import QUICK, World, drive
 from topology.keys import NVIDIA_GPU

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from extender import verbs
 from extender.verbs import Notice, PlainRequest, filter_member, filter_plain, preempt_plain
 from extender.wire import FilterRequest, PreemptRequest
-from scheduler.ledger import Ledger, Trigger
+from scheduler.ledger import Ledger
 from scheduler.model import GangAssignment, Slot
+from scheduler.reservation import Trigger
 from scheduler.snapshot import NodeState, RunningPod
 from topology.model import Node
 from topology.resources import Resources

@@ -16,9 +16,10 @@ from extender.reporter import Reporter
 from extender.service import Service
 from extender.wire import BindRequest, FilterAnswer, FilterRequest
 from scheduler.keys import GANG, GANG_SIZE, GATE, RESOURCE_BIND, RESOURCE_MEMBER
-from scheduler.ledger import Ledger, Reservation, State
+from scheduler.ledger import Ledger
 from scheduler.model import GangAssignment
 from scheduler.progress import Limits
+from scheduler.reservation import Reservation, State
 from scheduler.solve import solve
 from scheduler.state import ClusterState
 from tests.extender.cluster import Cluster, Object

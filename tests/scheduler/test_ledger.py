@@ -17,17 +17,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from scheduler.ledger import (
-    HOLDING,
-    TRANSITIONS,
-    Action,
-    ImpossibleTransition,
-    InFlight,
-    Ledger,
-    State,
-    Trigger,
-)
+from scheduler.ledger import InFlight, Ledger
 from scheduler.model import GangAssignment, Slot
+from scheduler.reservation import HOLDING, TRANSITIONS, Action, ImpossibleTransition, State, Trigger
 from topology.resources import Resources
 
 CARD = "cards"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from scheduler.keys import GATE
-from scheduler.ledger import Reservation, State
 from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot
 from scheduler.pods import Pod
 from scheduler.progress import Limits, Notice, Sign, observe, whole
+from scheduler.reservation import Reservation, State
 from scheduler.snapshot import NodeState
 from topology.model import Node
 from topology.resources import Resources

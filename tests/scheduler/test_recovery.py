@@ -8,10 +8,10 @@ import pytest
 
 from scheduler.gang_object import Phase, Record, gang_manifest, gang_status
 from scheduler.keys import GATE
-from scheduler.ledger import State
 from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot
 from scheduler.pods import Pod
 from scheduler.recovery import adopted, partial, restored
+from scheduler.reservation import State
 from topology.resources import Resources
 
 REQUEST = Resources({"cpu": 1500, "pods": 1})
