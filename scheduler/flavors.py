@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import yaml
 
@@ -15,6 +15,7 @@ from topology.resources import Resources, amount
 from topology.untyped import mapping, text
 
 Object = Mapping[str, Any]
+_T = TypeVar("_T")
 
 MAX_SPEC = 32_768
 """Characters. An inline list is some lines; a larger text is a mistake, and slow to parse as YAML."""
@@ -239,3 +240,29 @@ def select(
         else:
             flavors.append(found.flavor)
     return tuple(flavors)
+
+
+def merged(model_flavor: Flavor, flavor_object: Flavor | None) -> Flavor:
+    """A flavor that a model names, with what the ``Flavor`` object of the same name knows besides.
+
+    What the model says wins: its resources, and label by label its node selector.
+    """
+    if flavor_object is None:
+        return model_flavor
+    own, other = model_flavor, flavor_object
+    return replace(
+        other,
+        name=own.name,
+        resources=other.resources if own.resources is None else own.resources,
+        node_selector={**other.node_selector, **own.node_selector},
+        device_class=own.device_class or other.device_class,
+        min_memory_bytes=_first(own.min_memory_bytes, other.min_memory_bytes),
+        members=_first(own.members, other.members),
+        overlay=_first(own.overlay, other.overlay),
+        cost_per_hour=_first(own.cost_per_hour, other.cost_per_hour),
+        performance=_first(own.performance, other.performance),
+    )
+
+
+def _first(own: _T | None, other: _T | None) -> _T | None:
+    return other if own is None else own

@@ -10,6 +10,7 @@ from scheduler.flavors import (
     MAX_SPEC,
     FlavorError,
     FlavorObject,
+    merged,
     read_flavor_object,
     read_flavor_spec,
     select,
@@ -134,3 +135,22 @@ def test_names_are_looked_up_inline_first() -> None:
     assert select([], inline, objects) == inline
     with pytest.raises(FlavorError, match="flavor 'x' does not exist; known: a, b, c"):
         select(["x"], inline, objects)
+
+
+def test_a_model_and_a_flavor_object_of_one_name_are_one_flavor() -> None:
+    """The model's resources and selector win; what it lacks comes from the object."""
+    model = Flavor(
+        name="h100",
+        resources=Resources({NVIDIA_GPU: 1}),
+        node_selector={"pool": "a", "disk": "hdd"},
+    )
+    found = merged(model, READ)
+    assert found.resources == Resources({NVIDIA_GPU: 1})
+    assert found.node_selector == {"disk": "hdd", "pool": "a"}
+    assert (found.device_class, found.members, found.overlay) == (
+        "nvidia-h100-80gb",
+        2,
+        READ.overlay,
+    )
+    assert merged(model, None) == model
+    assert merged(Flavor(name="h100"), READ) == READ
