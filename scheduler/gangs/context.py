@@ -21,3 +21,5 @@ class Context:
     objects: ForeignObjects = field(default_factory=ForeignObjects)
     rewrites: bool = False
     """Whether a webhook of ours writes flavors into pods: then one may need other pods than there are."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Our annotation -> "object: field" that a source has translated into it, for texts of errors."""

@@ -19,13 +19,15 @@ _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 
 class RequestError(Exception):
-    """A gang's request is wrong; the text names the pod and the field."""
+    """A gang's request is wrong; the text names the object and the field."""
 
-    def __init__(self, pods: Sequence[Pod], key: str, message: str) -> None:
+    def __init__(self, pods: Sequence[Pod], key: str, message: str, origin: str = "") -> None:
+        """``origin``: see ``Context.origins``; without it a pod's annotation or field ``key`` is wrong."""
         carrier = next((pod for pod in pods if key in pod.annotations), pods[0])
+        where = origin or f"Pod {carrier.namespace}/{carrier.name}: {key}"
         # "flavor-spec[1].members: ...": an index belongs to the field.
         joint = "" if message.startswith("[") else ": "
-        super().__init__(f"Pod {carrier.namespace}/{carrier.name}: {key}{joint}{message}")
+        super().__init__(f"{where}{joint}{message}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +54,14 @@ class Asked:
                         key,
                         f"{show(value)}, but {show(first)} on pod {owner.name}; "
                         f"members of one {of} must agree",
+                        context.origins.get(key, ""),
                     )
         values = {key: value.strip() for key, (value, _) in found.items()}
         return cls(pods=pods, context=context, values=values)
 
     def wrong(self, key: str, message: str) -> RequestError:
         """The error about one annotation."""
-        return RequestError(self.pods, key, message)
+        return RequestError(self.pods, key, message, self.context.origins.get(key, ""))
 
     def number(self, key: str, least: int) -> int | None:
         """A whole number of members, at least ``least``; None when it is absent."""
