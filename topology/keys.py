@@ -15,11 +15,25 @@ TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 TAINT_NOT_READY = "node.kubernetes.io/not-ready"
 TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
 MATCH_FIELD_NAME = "metadata.name"
+STATEFUL_SET_POD_NAME = "statefulset.kubernetes.io/pod-name"
+POD_INDEX = "apps.kubernetes.io/pod-index"
 SECRET_TYPE_TLS = "kubernetes.io/tls"
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"  # on the bookmark that ends a streamed list
 
 # Kueue Topology - kubernetes-sigs/kueue keps/2724-topology-aware-scheduling
 KUEUE_GROUP = "kueue.x-k8s.io"
+KUEUE_REQUIRED = "kueue.x-k8s.io/podset-required-topology"
+KUEUE_PREFERRED = "kueue.x-k8s.io/podset-preferred-topology"
+KUEUE_UNCONSTRAINED = "kueue.x-k8s.io/podset-unconstrained-topology"
+KUEUE_SLICE_LEVEL = "kueue.x-k8s.io/podset-slice-required-topology"
+KUEUE_SLICE_SIZE = "kueue.x-k8s.io/podset-slice-size"
+KUEUE_SLICES = "kueue.x-k8s.io/podset-slice-required-topology-constraints"  # JSON
+KUEUE_PODSET_GROUP = "kueue.x-k8s.io/podset-group-name"
+KUEUE_WORKLOAD = "kueue.x-k8s.io/workload"  # annotation of the pods of an admitted workload
+KUEUE_PODSET = "kueue.x-k8s.io/podset"  # label
+KUEUE_POD_GROUP = "kueue.x-k8s.io/pod-group-name"  # label
+KUEUE_POD_GROUP_COUNT = "kueue.x-k8s.io/pod-group-total-count"  # annotation
+JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"  # label
 
 # KWOK - https://kwok.sigs.k8s.io/docs/user/kwok-manage-nodes-and-pods/
 KWOK_NODE = "kwok.x-k8s.io/node"
@@ -102,6 +116,7 @@ LWS_EXCLUSIVE = "leaderworkerset.sigs.k8s.io/exclusive-topology"
 LWS_SUBGROUP_SIZE = "leaderworkerset.sigs.k8s.io/subgroup-size"
 LWS_SUBGROUP_TYPE = "leaderworkerset.sigs.k8s.io/subgroup-policy-type"
 LWS_SUBGROUP_EXCLUSIVE = "leaderworkerset.sigs.k8s.io/subgroup-exclusive-topology"
+LWS_SUBDOMAIN = "leaderworkerset.sigs.k8s.io/subdomainPolicy"
 DISAGGREGATED_NAME = "disaggregatedset.x-k8s.io/name"
 DISAGGREGATED_ROLE = "disaggregatedset.x-k8s.io/role"
 DISAGGREGATED_SLICE = "disaggregatedset.x-k8s.io/slice"
@@ -112,6 +127,7 @@ LLMAZ_GROUP = "llmaz.io"
 LLMAZ_INFERENCE_GROUP = "inference.llmaz.io"
 LLMAZ_MODEL = "llmaz.io/model-name"
 LLMAZ_FLAVORS = "llmaz.io/inference-service-flavors"
+LLMAZ_FAMILY = "llmaz.io/model-family-name"
 
 # PodGroups: Kubernetes, scheduler-plugins, Volcano, KAI
 SCHEDULING_GROUP = "scheduling.k8s.io"
@@ -121,11 +137,21 @@ KAI_GROUP = "scheduling.run.ai"
 SCHEDULER_PLUGINS_POD_GROUP = "scheduling.x-k8s.io/pod-group"  # label
 VOLCANO_POD_GROUP = "scheduling.k8s.io/group-name"  # annotation
 KAI_POD_GROUP = "pod-group-name"  # annotation
+KAI_SUBGROUP = "kai.scheduler/subgroup-name"  # label
+VOLCANO_TASK = "volcano.sh/task-spec"  # annotation and label
+
+# KServe - pkg/constants; llm-d - llm-d-modelservice charts, KServe's LLMInferenceService
+KSERVE_SERVICE = "serving.kserve.io/inferenceservice"  # label
+KSERVE_MODEL_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"  # annotation
+LLMD_ROLE = "llm-d.ai/role"  # label: prefill, decode, both
+LLMD_MODEL = "llm-d.ai/model"  # label
 
 POD_ANNOTATIONS = frozenset(
     {
         LWS_SIZE, LWS_LEADER_NAME, LWS_EXCLUSIVE, LWS_SUBGROUP_SIZE, LWS_SUBGROUP_TYPE,
-        LWS_SUBGROUP_EXCLUSIVE, LLMAZ_FLAVORS, VOLCANO_POD_GROUP, KAI_POD_GROUP,
+        LWS_SUBGROUP_EXCLUSIVE, LLMAZ_FLAVORS, VOLCANO_POD_GROUP, KAI_POD_GROUP, VOLCANO_TASK,
+        KUEUE_REQUIRED, KUEUE_PREFERRED, KUEUE_UNCONSTRAINED, KUEUE_SLICE_LEVEL, KUEUE_SLICE_SIZE,
+        KUEUE_SLICES, KUEUE_PODSET_GROUP, KUEUE_WORKLOAD, KUEUE_POD_GROUP_COUNT, KSERVE_MODEL_URI,
     }
 )  # fmt: skip
 """Annotations of others that are read from pods; all the rest are not kept."""
