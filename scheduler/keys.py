@@ -26,6 +26,8 @@ TOPOLOGY_SLICES = f"{GROUP}/topology-slices"
 SPREAD = f"{GROUP}/spread"
 MODEL = f"{GROUP}/model"
 MODEL_BYTES = f"{GROUP}/model-bytes"
+CONNECTOR = f"{GROUP}/kv-connector"
+"""How key-value caches go from prefill to decode members; see ``Policy.mixed_pairs``."""
 ROLLBACK = f"{GROUP}/rollback"
 """``delete``: a bare pod may be evicted when its gang cannot be completed."""
 
@@ -34,7 +36,7 @@ REQUEST_ANNOTATIONS = frozenset(
         GANG, GANG_SIZE, GANG_MIN, ROLE, ROLE_MIN, ROLES, FLAVORS, FLAVOR_SPEC,
         GANG_TOPOLOGY_REQUIRED, GANG_TOPOLOGY_PREFERRED, TOPOLOGY_GROUP, GROUP_TOPOLOGY_REQUIRED,
         GROUP_TOPOLOGY_PREFERRED, TOPOLOGY_REQUIRED, TOPOLOGY_PREFERRED, TOPOLOGY_SLICES, SPREAD,
-        MODEL, MODEL_BYTES,
+        MODEL, MODEL_BYTES, CONNECTOR,
     }
 )  # fmt: skip
 """A pod that carries one of these is ours (design section 8, step 0)."""
@@ -44,6 +46,10 @@ RANK = f"{GROUP}/rank"
 NODE = f"{GROUP}/node"
 FLAVOR = f"{GROUP}/flavor"
 PLAN = f"{GROUP}/plan"
+WRITTEN = f"{GROUP}/written"
+"""The flavor that admission wrote into the pod; absent on pods that are as their owner made them."""
+ORIGINAL = f"{GROUP}/original"
+"""What admission replaced when it wrote the flavor: see ``scheduler.rewrite``."""
 
 TOUCHED = f"{GROUP}/touched"
 """Changed to make kube-scheduler look at a pod again, which restores its lost nominations."""

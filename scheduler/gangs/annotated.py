@@ -15,6 +15,7 @@ from dataclasses import replace
 from scheduler import keys
 from scheduler.flavors import FlavorError, read_flavor_spec, select
 from scheduler.foreign import ForeignObjects
+from scheduler.gangs.aliases import understood
 from scheduler.gangs.context import Context
 from scheduler.gangs.request import MAX_MEMBERS, Asked, RequestError, show, whole
 from scheduler.model import Code, Gang, Member, PodSet, Reason
@@ -36,7 +37,7 @@ _MAX_SLICES = 16
 _GANG_KEYS = (
     keys.GANG_SIZE, keys.GANG_MIN, keys.ROLES, keys.FLAVORS, keys.FLAVOR_SPEC,
     keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED, keys.SPREAD, keys.MODEL,
-    keys.MODEL_BYTES, keys.ROLLBACK,
+    keys.MODEL_BYTES, keys.ROLLBACK, keys.CONNECTOR,
 )  # fmt: skip
 _ROLE_KEYS = (
     keys.ROLE, keys.ROLE_MIN, keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED, keys.TOPOLOGY_SLICES,
@@ -58,6 +59,7 @@ def claim(pod: Pod) -> str | None:
 def levels(pod: Pod, objects: ForeignObjects) -> tuple[str, ...]:
     """Level names and label keys that the pod asks for."""
     del objects
+    (pod,), _ = understood((pod,))
     asked = [pod.annotations[key].strip() for key in _LEVEL_KEYS if key in pod.annotations]
     slices = pod.annotations.get(keys.TOPOLOGY_SLICES, "").split(",", _MAX_SLICES)
     asked += [part.rpartition(":")[0].strip() for part in slices[:_MAX_SLICES]]
@@ -66,7 +68,9 @@ def levels(pod: Pod, objects: ForeignObjects) -> tuple[str, ...]:
 
 def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Gang:
     """The gang of ``pods``. A request that is wrong makes it blocked with ``InvalidRequest``."""
-    pods = sorted(pods, key=lambda pod: natural_key(pod.name))
+    pods, origins = understood(sorted(pods, key=lambda pod: natural_key(pod.name)))
+    if origins:
+        context = replace(context, origins={**origins, **context.origins})
     try:
         return _read(namespace, name, pods, context)
     except RequestError as error:
@@ -146,6 +150,7 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         workload=_workload(name, pods),
         model=asked.values.get(keys.MODEL),
         model_bytes=asked.quantity(keys.MODEL_BYTES),
+        connector=asked.name(keys.CONNECTOR),
         blocked=_missing(podsets, minimum, total, [pod for pod in pods if _is_held(pod)]),
     )
 
