@@ -2,8 +2,8 @@
 
     watch -> apply -> snapshot -> solve -> check -> reserve -> commit -> nominate -> ungate -> bind
 
-There are no locks: state is only touched between awaits of the event loop. Everything is level-triggered
-(``scheduler.progress.observe``), so a restart in the middle of any step goes on from there.
+Reservations are seen through by ``extender.follower``. There are no locks: state is only touched between
+awaits of the event loop.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import structlog
 from extender import guard
 from extender.config import Config
 from extender.executor import Executor
+from extender.follower import Follower
 from extender.metrics import Metrics
 from scheduler.cycle import Decision, Solve, acceptable, checked
 from scheduler.gang_object import read_record
 from scheduler.ledger import Ledger
-from scheduler.model import Gang, GangAssignment
-from scheduler.progress import Notice, Sign, observe, whole
+from scheduler.model import Code, GangAssignment
+from scheduler.progress import never_ready
 from scheduler.recovery import adopted, partial, restored
 from scheduler.reservation import Reservation, State, Trigger
 from scheduler.snapshot import Snapshot
@@ -35,7 +36,7 @@ log = structlog.get_logger("muster.engine")
 
 
 class Engine:
-    """Plans gangs and sees their reservations through. ``executor`` performs what it decides."""
+    """Takes what comes in, and plans. ``executor`` performs what is decided, ``follower`` sees it through."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Engine:
         """The newest assignment of each gang, for reports: placed, waiting or reserved."""
         self.last_cycle_seconds = 0.0
         self.solve = solve
+        self.follower = Follower(config, state, ledger, executor, metrics, self.wake, self.replan)
         self._dirty = asyncio.Event()
         self._planned_generation = -1
         self._planned_beside: tuple[GangAssignment, ...] = ()
@@ -70,12 +72,18 @@ class Engine:
         self.state.apply(kind, verb, obj)
         if kind == "Pod":
             guard.settle(self.state, self.ledger, verb, obj)
+            self.executor.places.take(verb, obj)
         self.wake()
 
     def wake(self) -> None:
         """Something changed: look at reservations and plan again."""
         self._dirty.set()
         self._observed.set()
+
+    def replan(self) -> None:
+        """Decide again although nothing in the cluster has changed."""
+        self._planned_generation = -1
+        self.wake()
 
     def start_leading(self) -> None:
         """Rebuild reservations from the Gang objects and start to plan and bind."""
@@ -85,6 +93,7 @@ class Engine:
             if reservation is not None and self.state.gang(reservation.key) is not None:
                 self.ledger.restore(reservation)
                 self.latest[reservation.key] = reservation.assignment
+            self._restore_given_up(obj)
         self.leading = True
         self.last_cycle_seconds = now
         self.wake()
@@ -103,8 +112,18 @@ class Engine:
     def scheduler_restarted(self) -> None:
         """kube-scheduler's Lease changed hands: its memory of nominations is gone until pods are touched."""
         for reservation in self.ledger:
-            if reservation.state is State.RESERVED:
+            if reservation.state in (State.RESERVED, State.AWAITING):
                 self.executor.touch(reservation)
+        self.executor.touch_places()
+
+    def _restore_given_up(self, obj: Mapping[str, Any]) -> None:
+        record = read_record(obj)
+        if record is None or record.reason != Code.LEADER_NEVER_READY:
+            return
+        gang = self.state.gang(record.assignment.key)
+        if gang is not None and gang.incarnation == record.incarnation:
+            reason = never_ready(gang, self.config.limits)
+            self.ledger.avoidance.give_up(gang, reason)
 
     # -- the two loops ---------------------------------------------------------------------------
 
@@ -124,7 +143,7 @@ class Engine:
             self._observed.clear()
             if self.leading:
                 try:
-                    self.observe_reservations()
+                    self.follower.observe()
                 except Exception:  # a bug met by one reservation must not end the service
                     log.exception("observation failed")
             await asyncio.sleep(0.005)
@@ -154,8 +173,12 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """The picture for the next decision: what runs, what is held, what is on its way."""
-        excluded = self.ledger.avoidance.refused(time.monotonic())
-        return self.state.snapshot((*self._held(), *guard.on_their_way(self.ledger)), excluded)
+        avoidance = self.ledger.avoidance
+        return self.state.snapshot(
+            (*self._held(), *guard.on_their_way(self.ledger)),
+            avoidance.refused(time.monotonic()),
+            avoidance.given_up(self.state.gangs()),
+        )
 
     def _held(self) -> list[GangAssignment]:
         # A degraded gang with a new member is planned again: its own places must not stand in its way.
@@ -255,135 +278,10 @@ class Engine:
         trigger = Trigger.COMMITTED if written else Trigger.COMMIT_FAILED
         if not self.ledger.can(reservation.key, trigger):
             return  # a place was lost meanwhile
-        self._move(reservation.key, trigger, "" if written else "the Gang object was not written")
+        self.follower.move(
+            reservation.key, trigger, "" if written else "the Gang object was not written"
+        )
         if written:
             self.metrics.planned()
         else:
-            self._planned_generation = -1
-            self._dirty.set()
-
-    # -- following reservations ------------------------------------------------------------------
-
-    def observe_reservations(self) -> None:
-        """Compare every reservation with the cluster and act on what is noticed."""
-        now = time.monotonic()
-        nodes = self.state.nodes
-        self.ledger.expire_in_flight(now - self.config.barrier_seconds)
-        for reservation in self.ledger:
-            notices = observe(reservation, self.state.pods, nodes, now, self.config.limits)
-            for notice in notices:
-                current = self.ledger.get(reservation.key)
-                if current is None or current.plan_id != reservation.plan_id:
-                    break
-                self._take(current, notice)
-            self._after_notices(reservation.key, now)
-
-    def _take(self, reservation: Reservation, notice: Notice) -> None:
-        key = reservation.key
-        match notice.sign:
-            case Sign.BOUND:
-                self.ledger.mark_seen(key, notice.uid)
-                self.executor.barrier.answer(notice.uid)
-            case Sign.UNBOUND:
-                self.ledger.mark_unbound(key, notice.uid)
-                self.lose(key, notice.cause)
-            case Sign.NOMINATED:
-                self.ledger.mark_nominated(key, notice.uid)
-            case Sign.NOMINATE:
-                self.ledger.mark_unnominated(key, notice.uid)
-                self.metrics.renominated()
-                self.executor.nominate(reservation, notice.uid)
-            case Sign.LOST:
-                self.lose(key, notice.cause, notice.node)
-
-    def _after_notices(self, key: str, now: float) -> None:
-        reservation = self.ledger.get(key)
-        if reservation is None:
-            return
-        gang = self.state.gang(key)
-        if gang is None:
-            self._move(key, Trigger.GANG_GONE, "the gang has no pods any more")
-        elif reservation.state is State.BOUND:
-            if len(reservation.seen) == len(reservation.assignment.slots):
-                self._move(key, Trigger.SETTLED)
-        elif reservation.state in (State.ABORTING, State.DEGRADED):
-            self._abort(reservation, gang, now)
-        elif reservation.all_bound and self.ledger.can(key, Trigger.ALL_BOUND):
-            self._move(key, Trigger.ALL_BOUND)
-
-    def _abort(self, reservation: Reservation, gang: Gang, now: float) -> None:
-        if reservation.bound - reservation.seen:
-            return  # the watch is behind: what runs is not known yet
-        running = [member for podset in gang.podsets for member in podset.running]
-        if whole(gang):
-            self._move(reservation.key, Trigger.ALL_BOUND, "its minimum runs")
-        elif not running:
-            self._move(reservation.key, Trigger.LOST, reservation.cause)
-        elif reservation.state is State.ABORTING:
-            since = reservation.partial_seconds or reservation.since_seconds
-            if now - since > self.config.limits.abort_seconds:
-                owned = all(self.state.pods[m.uid].evictable for m in running)
-                trigger = Trigger.ROLL_BACK if owned else Trigger.KEEP
-                self._move(reservation.key, trigger, reservation.cause)
-
-    def lose(self, key: str, cause: str, node: str | None = None) -> None:
-        """The reservation cannot be carried through; ``node`` is avoided for a while when given."""
-        if node is not None:
-            until = time.monotonic() + self.config.exclude_seconds
-            self.ledger.avoidance.refuse(key, node, until)
-        reservation = self.ledger.get(key)
-        if reservation is not None and reservation.state is not State.BINDING:
-            self._give_up(reservation, cause)
-        # While Bindings are on their way their places must be held: ``bindings_done`` decides.
-
-    def _give_up(self, reservation: Reservation, cause: str) -> None:
-        key = reservation.key
-        gang = self.state.gang(key)
-        broken = bool(reservation.bound) or (gang is not None and partial(gang))
-        trigger = Trigger.BROKEN if broken else Trigger.LOST
-        if self.ledger.can(key, trigger):
-            log.info("reservation lost", gang=key, plan=reservation.plan_id, cause=cause)
-            self.ledger.avoidance.failed(key, time.monotonic())
-            self.metrics.lost(cause, aborted=trigger is Trigger.BROKEN)
-            self._move(key, trigger, cause)
-            self._planned_generation = -1
-            self._dirty.set()
-
-    # -- what the executor tells -----------------------------------------------------------------
-
-    def ungated(self, reservation: Reservation) -> None:
-        """All gates of the plan's members are removed: from now on arrivals are expected."""
-        self.ledger.mark_ungated(reservation.key, time.monotonic())
-
-    def all_arrived(self, key: str) -> None:
-        """Every member is at the barrier: look at the nodes once more, then create the Bindings."""
-        now = time.monotonic()
-        reservation = self.ledger.get(key)
-        assert reservation is not None
-        notices = observe(reservation, self.state.pods, self.state.nodes, now, self.config.limits)
-        lost = next((notice for notice in notices if notice.sign is Sign.LOST), None)
-        if lost is not None:
-            self.lose(key, lost.cause, lost.node)
-        else:
-            self._move(key, Trigger.ALL_ARRIVED)
-
-    def bindings_done(self, reservation: Reservation, failure: str) -> None:
-        """Every Binding was tried: the gang is bound whole, or it is aborted."""
-        current = self.ledger.get(reservation.key)
-        if current is None or current.plan_id != reservation.plan_id:
-            return
-        if not current.all_bound:
-            self._give_up(current, failure or "a member was deleted while the gang was bound")
-        elif self.ledger.can(reservation.key, Trigger.ALL_BOUND):  # else the watch was faster
-            self._move(reservation.key, Trigger.ALL_BOUND)
-
-    def _move(self, key: str, trigger: Trigger, cause: str = "") -> None:
-        for effect in self.ledger.handle(key, trigger, time.monotonic(), cause):
-            self.executor.perform(effect)
-        reservation = self.ledger.get(key)
-        gang = self.state.gang(key)
-        if trigger is Trigger.ALL_BOUND and reservation is not None and gang is not None:
-            self.ledger.avoidance.succeeded(key)
-            known = gang.created_seconds > 0
-            self.metrics.bound(key, time.time() - gang.created_seconds if known else None)
-        self.wake()
+            self.replan()

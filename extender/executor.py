@@ -17,12 +17,14 @@ import structlog
 from extender.barrier import Barrier
 from extender.config import Config
 from extender.metrics import Metrics
+from extender.places import Places
 from extender.ports import ClusterWrites
 from extender.reporter import Reporter
 from scheduler.keys import FLAVOR, GATE, NODE, PLAN, RANK
 from scheduler.kube.writes import BindOutcome, BindResult, PodRef
 from scheduler.ledger import Effect, Ledger
-from scheduler.model import Slot
+from scheduler.model import Gang, Slot
+from scheduler.pods import Pod
 from scheduler.reservation import Action, Reservation, State
 from scheduler.state import ClusterState
 
@@ -36,7 +38,7 @@ class Outcomes(Protocol):
         """All gates of the plan's members are removed."""
 
     def bindings_done(self, reservation: Reservation, failure: str) -> None:
-        """Every Binding of the plan was tried; ``failure`` is empty when all exist."""
+        """The Bindings that were asked for were tried; ``failure`` is empty when all of them exist."""
 
     def lose(self, key: str, cause: str, node: str | None = None) -> None:
         """The plan cannot be carried through."""
@@ -65,6 +67,14 @@ class Executor:
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
         self._touches = 0
+        self.places = Places(
+            namespace=config.namespace,
+            enabled=not config.guarded,
+            ledger=ledger,
+            writes=writes,
+            like=self._any_member,
+            spawn=self._spawn,
+        )
 
     def perform(self, effect: Effect) -> None:
         """Start what ``effect`` asks for. COMMIT is awaited by the planner itself (``commit``)."""
@@ -110,6 +120,15 @@ class Executor:
         """Nominate all members, then remove their gates."""
         self._spawn(self._release_or_lose(reservation))
 
+    def release_late(self, reservation: Reservation, index: int) -> None:
+        """A vacant place has its pod now: hand the place over to it and remove its gate."""
+        self._spawn(self._hand_over(reservation, index))
+
+    def bind_late(self, reservation: Reservation, uid: str) -> None:
+        """Bind one member whose siblings need not be waited for."""
+        slot = next(slot for slot in reservation.assignment.slots if slot.uid == uid)
+        self._spawn(self._bind_alone(reservation, slot))
+
     def nominate(self, reservation: Reservation, uid: str) -> None:
         """Set one member's nomination again."""
         slot = next(slot for slot in reservation.assignment.slots if slot.uid == uid)
@@ -122,6 +141,10 @@ class Executor:
         for slot in reservation.open_slots:
             self._spawn(self._touch(reservation, slot, token))
 
+    def touch_places(self) -> None:
+        """Have kube-scheduler read the nominations of all placeholders again."""
+        self.places.touch(str(time.time_ns() // 10**6))
+
     async def drain(self) -> None:
         """Wait for the work in hand, at a graceful stop."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -133,9 +156,14 @@ class Executor:
 
     def _current(self, reservation: Reservation) -> bool:
         now = self._ledger.get(reservation.key)
-        return (
-            now is not None and now.plan_id == reservation.plan_id and now.state is State.RESERVED
-        )
+        waits = (State.RESERVED, State.AWAITING)
+        return now is not None and now.plan_id == reservation.plan_id and now.state in waits
+
+    def _any_member(self, reservation: Reservation) -> Pod | None:
+        """A member of the gang that exists."""
+        gang = self._state.gang(reservation.key)
+        members = [] if gang is None else [m for podset in gang.podsets for m in podset.members]
+        return next((pod for m in members if (pod := self._state.pods.get(m.uid))), None)
 
     async def _release_or_lose(self, reservation: Reservation) -> None:
         """Without an answer the members may stay gated: the places are given back and planned again."""
@@ -150,6 +178,7 @@ class Executor:
     async def _release(self, reservation: Reservation) -> None:
         """Nominations come first, so that the places are held before anybody may enter the queue."""
         with self._metrics.stage("nominate"):
+            await self.places.ensure(reservation)
             there = await asyncio.gather(
                 *(
                     self._writes.nominate(self._ref(reservation, slot), slot.node)
@@ -175,6 +204,19 @@ class Executor:
         if self._current(reservation):
             self.outcomes.ungated(reservation)
 
+    async def _hand_over(self, reservation: Reservation, index: int) -> None:
+        """Nominate the member, let its placeholder give way, then ungate: the place is held all the time."""
+        slot = reservation.assignment.slots[index]
+        ref = self._ref(reservation, slot)
+        if not await self._writes.nominate(ref, slot.node):
+            return  # deleted meanwhile: the next observation sees it
+        await self.places.give_way(reservation, index)
+        if self._current(reservation):
+            await self._writes.ungate(ref)
+
+    async def _bind_alone(self, reservation: Reservation, slot: Slot) -> None:
+        self.outcomes.bindings_done(reservation, await self._bind_one(reservation, slot))
+
     async def _hold(self, reservation: Reservation) -> None:
         """The pause for tests: kube-scheduler takes a gated pod's nomination over with any later update."""
         await asyncio.sleep(min(0.3, self._config.ungate_delay_seconds))
@@ -199,6 +241,9 @@ class Executor:
     async def _evict(self, reservation: Reservation) -> None:
         bound = [slot for slot in reservation.assignment.slots if slot.uid in reservation.bound]
         gang = self._state.gang(reservation.key)
+        if gang is not None and gang.roots:
+            await self._evict_roots(gang)
+            return
         others = [] if gang is None else [m for p in gang.podsets for m in p.running]
         refs = {slot.uid: self._ref(reservation, slot) for slot in bound}
         for member in others:
@@ -207,6 +252,16 @@ class Executor:
                 PodRef(namespace=reservation.assignment.namespace, name=member.pod, uid=member.uid),
             )
         await asyncio.gather(*(self._writes.evict(ref) for ref in refs.values()))
+
+    async def _evict_roots(self, gang: Gang) -> None:
+        """The owner takes the whole gang down with these pods and makes it anew."""
+        names = {m.uid: m.pod for podset in gang.podsets for m in podset.members}
+        refs = [
+            PodRef(namespace=gang.namespace, name=names[uid], uid=uid)
+            for uid in gang.roots
+            if uid in names
+        ]
+        await asyncio.gather(*(self._writes.evict(ref) for ref in refs))
 
     async def _bind_all(self, reservation: Reservation) -> None:
         """Create all Bindings at once; each held call gets its own result."""

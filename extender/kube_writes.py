@@ -43,6 +43,17 @@ class KubeWrites:
         """Evict through the Eviction API, with a uid precondition."""
         _there(await writes.evict(self._client, pod))
 
+    async def create_place(self, manifest: Object) -> str:
+        """Create a placeholder pod; its uid, also when it existed already."""
+        result = await writes.create_pod(self._client, manifest)
+        if result.obj is None:
+            raise ApiError(0, result.outcome.value, result.message)
+        return str(result.obj["metadata"]["uid"])
+
+    async def delete_place(self, pod: PodRef) -> None:
+        """Delete a placeholder pod."""
+        _there(await writes.delete_pod(self._client, pod))
+
     async def write_gang(
         self, manifest: Object, status: Object, known: Object | None
     ) -> Object | None:

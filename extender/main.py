@@ -145,7 +145,7 @@ def _assemble(config: Config, client: KubeClient, solver: SolverProcess) -> Serv
     reporter = Reporter(config, state, ledger, writes, latest)
     executor = Executor(config, state, ledger, writes, reporter, metrics)
     engine = Engine(config, state, ledger, executor, solver.solve, metrics, latest)
-    executor.outcomes = engine
+    executor.outcomes = engine.follower
     reporter.leading = lambda: engine.leading
     service = Service(config, state, ledger, engine, executor, reporter, metrics)
     metrics.picture = service.picture

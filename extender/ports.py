@@ -26,6 +26,12 @@ class ClusterWrites(Protocol):
     async def evict(self, pod: PodRef) -> None:
         """Evict through the Eviction API, with a uid precondition."""
 
+    async def create_place(self, manifest: Mapping[str, Any]) -> str:
+        """Create a placeholder pod; its uid, also when it existed already."""
+
+    async def delete_place(self, pod: PodRef) -> None:
+        """Delete a placeholder pod."""
+
     async def write_gang(
         self,
         manifest: Mapping[str, Any],

@@ -25,7 +25,7 @@ from scheduler.gang_object import (
 )
 from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger
-from scheduler.model import Code, Gang, GangAssignment
+from scheduler.model import Code, Gang, GangAssignment, awaited
 from scheduler.progress import whole
 from scheduler.recovery import partial
 from scheduler.reservation import Reservation, State
@@ -38,6 +38,7 @@ _PHASE = {
     State.PROPOSED: Phase.PLANNED,
     State.RESERVED: Phase.PLANNED,
     State.BINDING: Phase.BINDING,
+    State.AWAITING: Phase.BINDING,
     State.BOUND: Phase.BOUND,
     State.ABORTING: Phase.ABORTING,
     State.DEGRADED: Phase.DEGRADED,
@@ -115,6 +116,10 @@ class Reporter:
         if phase in (Phase.PLANNED, Phase.BINDING) and partial(gang):
             phase = Phase.DEGRADED if reservation.degraded else Phase.BINDING
         message = explain(gang, reservation.assignment)
+        if reservation.state is State.AWAITING and reservation.vacant:
+            held = len(reservation.vacant)
+            message = f"{message}; {running} of {gang.size} members are bound, {held} places are held for "
+            message += "members that their controller creates later"
         if phase in (Phase.ABORTING, Phase.DEGRADED):
             bound = max(running, len(reservation.bound))
             message = f"{bound} of {gang.size} members are bound; {reservation.cause}"
@@ -178,6 +183,9 @@ class Reporter:
                 self._writing[gang.key] = asyncio.create_task(self._write(gang, record))
                 work.append(self._writing[gang.key])
         live = {f"{g.namespace}/{object_name(g.name)}" for g in gangs.values()}
+        live |= {  # its members are about to be made anew: its record must outlive them
+            f"{a.namespace}/{object_name(a.gang)}" for a in (r.assignment for r in self._ledger)
+        }
         for stored, obj in {**self._written, **self._state.gang_objects}.items():
             if stored not in live:
                 work.append(asyncio.create_task(self._delete(stored, obj)))
@@ -215,7 +223,7 @@ class Reporter:
         reason = record.assignment.reason
         title = reason.code.value if waiting and reason else record.phase.value
         kind = "Warning" if waiting else "Normal"
-        members = [member for podset in gang.podsets for member in podset.members]
+        members = [m for podset in gang.podsets for m in podset.members if m.uid]
         pods: list[PodRef | None] = [None]
         pods += [
             PodRef(namespace=gang.namespace, name=member.pod, uid=member.uid)
@@ -236,7 +244,7 @@ class Reporter:
 def _phase(gang: Gang, running: int, assignment: GangAssignment) -> Phase:
     if running and whole(gang):
         return Phase.BOUND
-    if running:
+    if running and not awaited(gang):
         return Phase.DEGRADED
     reason = assignment.reason
     invalid = reason is not None and reason.code is Code.INVALID_REQUEST

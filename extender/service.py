@@ -14,6 +14,7 @@ from extender.health import Health
 from extender.metrics import Metrics, Picture
 from extender.reporter import Reporter
 from extender.verbs import (
+    ADMITTING,
     NOT_PLANNED,
     Notice,
     PlainRequest,
@@ -93,7 +94,7 @@ class Service:
         elif notice is Notice.REFUSED_IN_TREE and found is not None:
             slot = found[1]
             cause = f"kube-scheduler's own filters refused node {slot.node} for pod {slot.pod}"
-            self.engine.lose(found[0].key, cause, slot.node)
+            self.engine.follower.lose(found[0].key, cause, slot.node)
         elif notice is Notice.NOT_NOMINATED and found is not None:
             self.executor.nominate(found[0], request.uid)
         if notice is not Notice.GRANTED:
@@ -134,17 +135,18 @@ class Service:
             return f"muster: pod {request.name} is planned on {slot.node}, not on {request.node}"
         if request.uid in reservation.bound:
             return ""
-        if reservation.state not in (State.RESERVED, State.BINDING):
+        if reservation.state not in ADMITTING:
             return NOT_PLANNED
         return await self._at_barrier(reservation, request)
 
     async def _at_barrier(self, reservation: Reservation, request: BindRequest) -> str:
         key, plan_id = reservation.key, reservation.plan_id
         call = self.executor.barrier.join(request.uid)
-        if reservation.state is State.RESERVED:
-            reservation = self.ledger.arrive(key, request.uid)
-            if reservation.complete:
-                self.engine.all_arrived(key)
+        reservation = self.ledger.arrive(key, request.uid)
+        if reservation.state is State.RESERVED and reservation.complete:
+            self.engine.follower.all_arrived(key)
+        elif reservation.state is State.AWAITING:
+            self.executor.bind_late(reservation, request.uid)
         try:
             with self.metrics.stage("barrier"):
                 return await self.executor.barrier.wait(

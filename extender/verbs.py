@@ -23,6 +23,10 @@ RESERVED = "muster: the room on this node is reserved for a gang"
 _VETO_SAMPLE = 3
 
 
+ADMITTING = frozenset({State.RESERVED, State.BINDING, State.AWAITING})
+"""States in which members are on their way to their nodes."""
+
+
 class Notice(StrEnum):
     """What a ``filter`` call tells about a member's way through kube-scheduler."""
 
@@ -49,7 +53,7 @@ def filter_member(ledger: Ledger, request: FilterRequest) -> tuple[FilterAnswer,
     only a sample of the cluster.
     """
     found = ledger.of_pod(request.uid)
-    if found is None or found[0].state not in (State.RESERVED, State.BINDING):
+    if found is None or found[0].state not in ADMITTING:
         return _veto(request, NOT_PLANNED), Notice.NOT_PLANNED
     slot = found[1]
     if slot.node in request.node_names:

@@ -1,9 +1,11 @@
-"""What the ledger remembers of failed plans: nodes to avoid for a while, and pauses. Times in seconds."""
+"""What the ledger remembers of failed plans: refused nodes, pauses, gangs given up. Times in seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+
+from scheduler.model import Gang, Reason, awaited
 
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 15.0
@@ -15,6 +17,7 @@ class Avoidance:
 
     _until: dict[str, dict[str, float]] = field(default_factory=dict)
     _failed: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _given_up: dict[str, tuple[str, Reason]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -42,6 +45,23 @@ class Avoidance:
     def may_plan(self, gang: str, now: float) -> bool:
         """Whether the pause after the gang's last failed plan is over."""
         return now >= self._failed.get(gang, (0, 0.0))[1]
+
+    def give_up(self, gang: Gang, reason: Reason) -> None:
+        """Hold no places for ``gang`` any more, as long as it is the same and nothing of it has moved."""
+        self._given_up[gang.key] = (gang.incarnation, reason)
+
+    def given_up(self, gangs: Iterable[Gang]) -> Mapping[str, Reason]:
+        """Why no places are held, by gang: those of ``gangs`` that still lack only what never came."""
+        if not self._given_up:
+            return {}
+        found = {}
+        for gang in gangs:
+            incarnation, reason = self._given_up.get(gang.key, (None, None))
+            if reason is not None and incarnation == gang.incarnation and awaited(gang):
+                found[gang.key] = reason
+        for key in self._given_up.keys() - found.keys():
+            del self._given_up[key]
+        return found
 
     def succeeded(self, gang: str) -> None:
         """The gang is bound."""

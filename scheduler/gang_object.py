@@ -47,6 +47,10 @@ class Record:
     message: str
     bound: int
     """Members that run."""
+    reason: str = ""
+    """Code of the reason why it waits."""
+    incarnation: str = ""
+    """As ``Gang.incarnation``."""
 
 
 def object_name(gang: str) -> str:
@@ -77,6 +81,7 @@ def gang_manifest(gang: Gang) -> dict[str, Any]:
             "members": gang.size,
             "minMembers": gang.min_members,
             "priority": gang.priority,
+            "incarnation": gang.incarnation,
             "podSets": [_podset(podset) for podset in gang.podsets],
             "flavors": [flavor.name for flavor in gang.flavors],
             "topology": _without_none(
@@ -92,7 +97,7 @@ def _podset(podset: PodSet) -> dict[str, Any]:
         "role": podset.role,
         "size": podset.size,
         "min": podset.min_count,
-        "request": {name: str(_quantity(name, podset.request[name])) for name in podset.request},
+        "request": {name: quantity(name, podset.request[name]) for name in podset.request},
         "topology": _without_none(
             {
                 "required": podset.topology.required,
@@ -104,7 +109,8 @@ def _podset(podset: PodSet) -> dict[str, Any]:
     }
 
 
-def _quantity(name: str, value: int) -> str:
+def quantity(name: str, value: int) -> str:
+    """An amount of our own units as a Kubernetes quantity."""
     return f"{value}m" if name == "cpu" else str(value)
 
 
@@ -151,7 +157,8 @@ def slot_document(slot: Slot) -> dict[str, Any]:
         "role": slot.role,
         "rank": slot.rank,
         "node": slot.node,
-        "request": {name: _quantity(name, slot.request[name]) for name in slot.request},
+        "request": {name: quantity(name, slot.request[name]) for name in slot.request},
+        **({"late": True} if slot.late else {}),
     }
 
 
@@ -190,6 +197,8 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
         ),
         message=str(status.get("message") or ""),
         bound=bound if isinstance(bound, int) else 0,
+        reason=str(status.get("reason") or ""),
+        incarnation=str(spec.get("incarnation") or ""),
     )
 
 
@@ -245,6 +254,7 @@ def _read_slot(item: Mapping[str, Any]) -> Slot | None:
         rank=rank,
         node=str(item["node"]),
         request=resources,
+        late=item.get("late") is True,
     )
 
 

@@ -66,4 +66,9 @@ RESOURCE_BIND = f"{GROUP}/bind"
 SYNTHETIC_RESOURCES = frozenset({RESOURCE_MEMBER, RESOURCE_BIND})
 """Membership resources: no node advertises them and they use no capacity."""
 
+PLACE = f"{GROUP}/place"
+"""Label and scheduling gate of a pod that holds the place of a member that does not exist yet."""
+PLACE_OF = f"{GROUP}/place-of"
+"""``namespace/name`` of the gang whose place it is."""
+
 LEASE = "muster-planner"

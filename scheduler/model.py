@@ -230,8 +230,6 @@ class Gang:
     roots: tuple[str, ...] = ()
     """Uids of the pods whose deletion makes the owner build the whole gang anew; empty where every
     member is recreated by itself."""
-    priority_class: str = ""
-    """Name of the members' PriorityClass, for pods that hold places in their stead."""
     connector: str | None = None
     """How key-value caches go from prefill to decode members, for ``Policy.mixed_pairs``."""
 
@@ -244,6 +242,12 @@ class Gang:
     def size(self) -> int:
         """Members it is to have in the end."""
         return sum(podset.size for podset in self.podsets)
+
+
+def awaited(gang: Gang) -> bool:
+    """Whether all that the gang still lacks are members that its controller creates only later."""
+    pending = [member for podset in gang.podsets for member in podset.pending]
+    return bool(pending) and all(member.late and not member.uid for member in pending)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.model import Gang, Slot
+from scheduler.model import Code, Gang, Member, PodSet, Reason, Slot
 from scheduler.pods import Pod
 from scheduler.reservation import Reservation, State
 from scheduler.snapshot import NodeState
@@ -29,6 +29,9 @@ class Limits:
     """A gang that is partly bound is rolled back then; it must not stay partial for 30 s."""
     renominate_seconds: float = 1
     """A nomination that was sent and is not seen on the pod by then is sent again."""
+    late_seconds: float = 1800
+    """Places of members that are created only when their leader is ready are held so long after the leader
+    was bound, or after the last of them came; loading a model takes minutes. Then they are given back."""
 
 
 class Sign(StrEnum):
@@ -39,6 +42,7 @@ class Sign(StrEnum):
     NOMINATED = "nomination seen"
     NOMINATE = "nomination is missing"
     LOST = "lost"
+    EXPIRED = "members that come later never came"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +65,32 @@ def observe(
     """Everything that has happened to the slots of ``reservation``, in slot order; at most one LOST."""
     notices: list[Notice] = []
     for slot in reservation.assignment.slots:
-        if slot.uid in reservation.bound:
+        if not slot.uid:
+            notice = _vacant_slot(reservation, slot, nodes)
+        elif slot.uid in reservation.bound:
             notice = _bound_slot(reservation, slot, pods)
         else:
             notice = _open_slot(reservation, slot, pods, nodes, now_seconds, limits)
         if notice is not None:
             notices.append(notice)
-    if reservation.state is State.RESERVED and not any(n.sign is Sign.LOST for n in notices):
+    if reservation.state in _HELD and not any(n.sign is Sign.LOST for n in notices):
         cause = _room_taken(reservation, nodes) or _overdue(reservation, now_seconds, limits)
         if cause:
             notices.append(Notice(sign=Sign.LOST, cause=cause))
+        elif _never_came(reservation, now_seconds, limits):
+            notices.append(Notice(sign=Sign.EXPIRED))
     return tuple(notices)
+
+
+_HELD = (State.RESERVED, State.AWAITING)
+
+
+def _vacant_slot(
+    reservation: Reservation, slot: Slot, nodes: Mapping[str, NodeState]
+) -> Notice | None:
+    """A place whose pod does not exist yet: only its node can be lost."""
+    unusable = _unusable(slot.node, nodes) if reservation.state in _HELD else ""
+    return Notice(sign=Sign.LOST, cause=unusable) if unusable else None
 
 
 def _room_taken(reservation: Reservation, nodes: Mapping[str, NodeState]) -> str:
@@ -85,7 +104,16 @@ def _room_taken(reservation: Reservation, nodes: Mapping[str, NodeState]) -> str
     return ""
 
 
+def _never_came(reservation: Reservation, now_seconds: float, limits: Limits) -> bool:
+    """Whether members that come later have been awaited long enough; every one that comes starts anew."""
+    since = max((reservation.since_seconds, *reservation.filled_seconds.values()))
+    waits = reservation.state is State.AWAITING and bool(reservation.vacant)
+    return waits and now_seconds - since > limits.late_seconds
+
+
 def _overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> str:
+    if reservation.state is State.AWAITING:
+        return _late_overdue(reservation, now_seconds, limits)
     if reservation.complete:
         return ""
     partial = reservation.partial_seconds
@@ -99,6 +127,15 @@ def _overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> st
         f"{there} of {len(reservation.assignment.slots)} members reached the barrier "
         f"within {limits.reserve_seconds:g} s"
     )
+
+
+def _late_overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> str:
+    """Why a member that came later is not bound: it has the time that a whole gang has."""
+    for slot in reservation.open_slots:
+        since = reservation.filled_seconds.get(slot.uid, reservation.since_seconds)
+        if now_seconds - since > limits.reserve_seconds:
+            return f"pod {slot.pod} was not bound within {limits.reserve_seconds:g} s"
+    return ""
 
 
 def _bound_slot(reservation: Reservation, slot: Slot, pods: Mapping[str, Pod]) -> Notice | None:
@@ -136,7 +173,7 @@ def _open_slot(
     unusable = _unusable(slot.node, nodes)
     if unusable:
         return Notice(sign=Sign.LOST, uid=slot.uid, cause=unusable)
-    if reservation.state is not State.RESERVED or slot.uid in reservation.arrived:
+    if reservation.state not in _HELD or slot.uid in reservation.arrived:
         return None
     return _on_its_way(reservation, slot, pod, now_seconds, limits)
 
@@ -161,7 +198,11 @@ def _on_its_way(
             return Notice(sign=Sign.NOMINATED, uid=slot.uid)
         return _late(reservation, slot, now_seconds, limits)
     if slot.uid not in reservation.nominated:
-        waited = now_seconds - max(reservation.since_seconds, reservation.ungated_seconds or 0)
+        waited = now_seconds - max(
+            reservation.since_seconds,
+            reservation.ungated_seconds or 0,
+            reservation.filled_seconds.get(slot.uid, 0),
+        )
         if waited > limits.renominate_seconds:
             return Notice(sign=Sign.NOMINATE, uid=slot.uid)
         return None
@@ -191,3 +232,47 @@ def whole(gang: Gang) -> bool:
     running = [len(podset.running) for podset in gang.podsets]
     enough = all(n >= p.min_count for n, p in zip(running, gang.podsets, strict=True))
     return enough and sum(running) >= gang.min_members
+
+
+def never_ready(gang: Gang, limits: Limits) -> Reason:
+    """Why no places are held any more for members that come only when their leader is ready."""
+    missing = sum(len(podset.pending) for podset in gang.podsets)
+    running = sum(len(podset.running) for podset in gang.podsets)
+    return Reason(
+        code=Code.LEADER_NEVER_READY,
+        message=(
+            f"{missing} of {gang.size} members do not exist {limits.late_seconds:g} s after the leader "
+            "was bound: their controller creates them when the leader is ready. Their places were given "
+            "back. A leader that needs its workers to become ready never will: let its readiness probe "
+            "ask for less, or use startupPolicy LeaderCreated"
+        ),
+        numbers={"membersRunning": running, "membersMissing": missing},
+    )
+
+
+def fillings(reservation: Reservation, gang: Gang) -> tuple[tuple[int, Member], ...]:
+    """The vacant places of ``reservation`` with the pods that were created for them.
+
+    A pod takes the place with its name, else the first of its role without a name. Pods that still are as
+    they were before a change of flavor take none: they are about to be made anew.
+    """
+    if gang.written is not None and gang.written != reservation.assignment.flavor:
+        return ()
+    vacant = dict(reservation.vacant)
+    known = {slot.uid for slot in reservation.assignment.slots}
+    found = []
+    for podset in gang.podsets:
+        for member in podset.pending:
+            if not member.uid or member.uid in known:
+                continue
+            fits = [i for i, s in vacant.items() if _is_place_of(s, podset, member)]
+            fits.sort(key=lambda index: not vacant[index].pod)  # its own name before no name
+            if fits:
+                del vacant[fits[0]]
+                found.append((fits[0], member))
+    return tuple(found)
+
+
+def _is_place_of(slot: Slot, podset: PodSet, member: Member) -> bool:
+    alike = slot.role == podset.role and slot.request == podset.request
+    return alike and slot.pod in (member.pod, "")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scheduler.gang_object import Phase, Record, read_record
 from scheduler.keys import GATE
-from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot
+from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot, awaited
 from scheduler.pods import Pod
 from scheduler.progress import whole
 from scheduler.reservation import Reservation, State
@@ -34,7 +35,7 @@ def restored(
     there = {slot.uid: pods.get(slot.uid) for slot in slots}
     bound = frozenset(s.uid for s in slots if (pod := there[s.uid]) and pod.node == s.node)
     gated = any(pod is not None and GATE in pod.gates for pod in there.values())
-    return Reservation(
+    found = Reservation(
         plan_id=record.plan_id,
         assignment=record.assignment,
         state=_RESTORED[record.phase],
@@ -42,14 +43,16 @@ def restored(
         bound=bound,
         seen=bound,
         ungated_seconds=None if gated else now_seconds,
-        partial_seconds=now_seconds if 0 < len(bound) < len(slots) else None,
         cause="restored after a restart",
     )
+    broken = bound and not found.all_bound and not found.first_bound
+    return replace(found, partial_seconds=now_seconds) if broken else found
 
 
 def partial(gang: Gang) -> bool:
-    """Whether some members run, but fewer than the gang's minimum."""
-    return any(podset.running for podset in gang.podsets) and not whole(gang)
+    """Whether some members run, but fewer than the gang's minimum, and not because the rest comes later."""
+    running = any(podset.running for podset in gang.podsets)
+    return running and not whole(gang) and not awaited(gang)
 
 
 def adopted(gang: Gang, known: Record | None, now_seconds: float) -> Reservation:

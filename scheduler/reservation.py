@@ -192,6 +192,11 @@ class Reservation:
         return all(slot.uid in self.bound for slot in self.assignment.slots)
 
     @property
+    def expects_all(self) -> bool:
+        """Whether its members are about to be made anew, so that for a moment there may be none."""
+        return self.state is State.RESERVED and any(not s.late for s in self.vacant.values())
+
+    @property
     def open_slots(self) -> tuple[Slot, ...]:
         """Slots that are not bound, of pods that exist."""
         return tuple(s for s in self.assignment.slots if s.uid and s.uid not in self.bound)

@@ -17,7 +17,7 @@ from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.fork import Forkable
 from scheduler.gang_index import GangIndex
 from scheduler.gangs.context import Context
-from scheduler.model import Gang, GangAssignment
+from scheduler.model import Gang, GangAssignment, Reason
 from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod, read_pod
 from scheduler.priorities import Priorities
@@ -296,18 +296,23 @@ class ClusterState(Forkable):
         self,
         reservations: Sequence[GangAssignment] = (),
         excluded: Mapping[str, tuple[str, ...]] = {},
+        given_up: Mapping[str, Reason] = {},
     ) -> Snapshot:
         """The picture now.
 
         ``reservations`` are what the ledger holds; slots whose pod runs already are dropped, since the pod
-        itself counts. ``excluded`` gives nodes to avoid by gang key.
+        itself counts. ``excluded`` gives nodes to avoid, and ``given_up`` why it is not planned, by gang key.
         """
         self._refresh()
         states = self._states
         gangs = self._gangs.sorted
-        if excluded:
+        if excluded or given_up:
             gangs = tuple(
-                replace(gang, excluded_nodes=excluded[gang.key]) if gang.key in excluded else gang
+                replace(
+                    gang,
+                    excluded_nodes=excluded.get(gang.key, ()),
+                    blocked=given_up.get(gang.key, gang.blocked),
+                )
                 for gang in gangs
             )
         return Snapshot(

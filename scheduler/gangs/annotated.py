@@ -143,7 +143,6 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         source=NAME,
         priority=pods[0].priority,
         created_seconds=_created(pods),
-        priority_class=pods[0].priority_class_name,
         flavors=flavors,
         topology=asked.levels(keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED),
         spread=asked.level(keys.SPREAD),
@@ -258,8 +257,10 @@ def _podset(
 
 
 def _waiting(pods: Sequence[Pod]) -> Sequence[Pod]:
-    """The members that the decision is about; all when they all run."""
-    return [pod for pod in pods if pod.node is None] or pods
+    """The members that the decision is about: those that wait, rather than those that are only expected
+    (admission adds to a pod when it is created); all when they all run."""
+    waiting = [pod for pod in pods if pod.node is None]
+    return [pod for pod in waiting if pod.uid] or waiting or pods
 
 
 def _following(podset: PodSet, pods: Sequence[Pod]) -> PodSet:

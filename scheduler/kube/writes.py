@@ -204,6 +204,30 @@ async def evict(client: KubeClient, pod: PodRef) -> Result:
     return Result(outcome=Outcome.DONE)
 
 
+async def create_pod(client: KubeClient, manifest: Mapping[str, Any]) -> Result:
+    """Create a pod; one of that name that exists already is given back as it is."""
+    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+    try:
+        obj = await client.create(PODS, manifest, namespace=namespace)
+    except ApiError as error:
+        if error.status != 409:
+            return Result(outcome=_outcome(error), message=error.message)
+        found = await client.find(PODS, namespace, name)
+        if found is None:
+            return Result(outcome=Outcome.RETRYABLE, message=error.message)
+        obj = found
+    return Result(outcome=Outcome.DONE, obj=obj)
+
+
+async def delete_pod(client: KubeClient, pod: PodRef) -> Result:
+    """Delete a pod at once; ``GONE`` when it, or the one with this uid, does not exist."""
+    try:
+        await client.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
+    except ApiError as error:
+        return Result(outcome=_pod_outcome(error), message=error.message)
+    return Result(outcome=Outcome.DONE)
+
+
 async def create_gang(client: KubeClient, manifest: Mapping[str, Any]) -> Result:
     """Create a Gang object without its status; ``CONFLICT`` when it exists."""
     try:

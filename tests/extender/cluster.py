@@ -153,6 +153,23 @@ class Cluster:
         if self._pod("evict", pod) is not None:
             self.delete("Pod", pod.name)
 
+    async def create_place(self, manifest: Mapping[str, Any]) -> str:
+        """Create the pod, or find it."""
+        await asyncio.sleep(0)
+        name = manifest["metadata"]["name"]
+        self._count("create_place", name)
+        if ("Pod", name) not in self.objects:
+            obj = copy.deepcopy({**manifest, "status": {}})
+            obj["metadata"]["uid"] = f"{name}-uid"
+            self.put("Pod", obj)
+        return str(self.objects["Pod", name]["metadata"]["uid"])
+
+    async def delete_place(self, pod: PodRef) -> None:
+        """Delete the pod."""
+        await asyncio.sleep(0)
+        if self._pod("delete_place", pod) is not None:
+            self.delete("Pod", pod.name)
+
     async def write_gang(
         self,
         manifest: Mapping[str, Any],

@@ -57,7 +57,7 @@ class World:
         self.engine = Engine(
             self.config, self.state, self.ledger, self.executor, solve, metrics, latest
         )
-        self.executor.outcomes = self.engine
+        self.executor.outcomes = self.engine.follower
         self.reporter.leading = lambda: self.engine.leading
         self.service = Service(
             self.config,
