@@ -124,6 +124,10 @@ class Executor:
         """A vacant place has its pod now: hand the place over to it and remove its gate."""
         self._spawn(self._hand_over(reservation, index))
 
+    def recreate(self, reservation: Reservation) -> None:
+        """Have the owner make the gang's pods anew, for the flavor of the plan."""
+        self._spawn(self._recreate(reservation))
+
     def bind_late(self, reservation: Reservation, uid: str) -> None:
         """Bind one member whose siblings need not be waited for."""
         slot = next(slot for slot in reservation.assignment.slots if slot.uid == uid)
@@ -254,14 +258,26 @@ class Executor:
         await asyncio.gather(*(self._writes.evict(ref) for ref in refs.values()))
 
     async def _evict_roots(self, gang: Gang) -> None:
-        """The owner takes the whole gang down with these pods and makes it anew."""
-        names = {m.uid: m.pod for podset in gang.podsets for m in podset.members}
+        """The owner takes the whole gang down with these pods and makes it anew; without, each by itself."""
+        names = {m.uid: m.pod for podset in gang.podsets for m in podset.members if m.uid}
         refs = [
             PodRef(namespace=gang.namespace, name=names[uid], uid=uid)
-            for uid in gang.roots
+            for uid in gang.roots or names
             if uid in names
         ]
         await asyncio.gather(*(self._writes.evict(ref) for ref in refs))
+
+    async def _recreate(self, reservation: Reservation) -> None:
+        """The places are held first, so that nobody takes them while there are no pods."""
+        await self.places.ensure(reservation)
+        gang = self._state.gang(reservation.key)
+        variant = gang.variant(reservation.assignment.flavor) if gang is not None else None
+        if gang is None or variant is None or not self._current(reservation):
+            return
+        if variant.resize is not None:
+            await self._writes.resize(gang.namespace, variant.resize)
+        else:
+            await self._evict_roots(gang)
 
     async def _bind_all(self, reservation: Reservation) -> None:
         """Create all Bindings at once; each held call gets its own result."""

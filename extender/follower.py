@@ -5,6 +5,7 @@ Level-triggered (``scheduler.progress.observe``): nothing depends on having seen
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -21,6 +22,9 @@ from scheduler.reservation import Reservation, State, Trigger
 from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.follower")
+
+
+_RECREATE_SECONDS = 5.0
 
 
 class Follower:
@@ -44,6 +48,8 @@ class Follower:
         self.ledger = ledger
         self.executor = executor
         self.metrics = metrics
+        self._recreated: dict[str, float] = {}
+        """When pods were last asked to be made anew, by plan."""
         self.wake = wake
         self.replan = replan
 
@@ -110,6 +116,8 @@ class Follower:
         if gang is None:
             if not reservation.expects_all:
                 self.move(key, Trigger.GANG_GONE, "the gang has no pods any more")
+        elif reservation.expects_all and gang.variant(reservation.assignment.flavor):
+            self._recreate(reservation, now)
         elif reservation.state is State.BOUND:
             if len(reservation.seen) == len(reservation.assignment.slots):
                 self.move(key, Trigger.SETTLED)
@@ -119,6 +127,14 @@ class Follower:
             self.move(key, Trigger.ALL_BOUND)
         elif reservation.first_bound and self.ledger.can(key, Trigger.FIRST_BOUND):
             self._await_others(key)
+
+    def _recreate(self, reservation: Reservation, now: float) -> None:
+        """The plan is for other pods than there are; asked for again in case that a request was lost."""
+        if now - self._recreated.get(reservation.plan_id, -math.inf) > _RECREATE_SECONDS:
+            live = {r.plan_id for r in self.ledger}
+            self._recreated = {k: v for k, v in self._recreated.items() if k in live}
+            self._recreated[reservation.plan_id] = now
+            self.executor.recreate(reservation)
 
     def _await_others(self, key: str) -> None:
         """What exists is bound. Members that came early wait at the barrier for nobody any more."""

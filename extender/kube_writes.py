@@ -9,6 +9,7 @@ from scheduler.kube import writes
 from scheduler.kube.client import ApiError, KubeClient
 from scheduler.kube.events import EventRecorder
 from scheduler.kube.writes import BindResult, Outcome, PodRef, Result
+from scheduler.model import Resize
 
 Object = Mapping[str, Any]
 
@@ -53,6 +54,10 @@ class KubeWrites:
     async def delete_place(self, pod: PodRef) -> None:
         """Delete a placeholder pod."""
         _there(await writes.delete_pod(self._client, pod))
+
+    async def resize(self, namespace: str, change: Resize) -> None:
+        """Set the number of members on the object that makes them."""
+        _there(await writes.resize(self._client, namespace, change))
 
     async def write_gang(
         self, manifest: Object, status: Object, known: Object | None

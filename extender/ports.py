@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from scheduler.kube.writes import BindResult, PodRef
+from scheduler.model import Resize
 
 
 class ClusterWrites(Protocol):
@@ -31,6 +32,9 @@ class ClusterWrites(Protocol):
 
     async def delete_place(self, pod: PodRef) -> None:
         """Delete a placeholder pod."""
+
+    async def resize(self, namespace: str, change: Resize) -> None:
+        """Set the number of members on the object that makes them."""
 
     async def write_gang(
         self,

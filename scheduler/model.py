@@ -175,6 +175,16 @@ class PodSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resize:
+    """A change of the one object that a user owns, after which its gang has another number of members."""
+
+    kind: str
+    """As in ``scheduler.foreign``."""
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """The gang as it would be on one of its flavors for which the pods must be written anew.
 
@@ -188,6 +198,9 @@ class Variant:
     min_members: int = 1
     refusal: Reason | None = None
     """Why the pods cannot be written anew for this flavor."""
+    resize: Resize | None = None
+    """What makes the owner build the gang with that number of members; None when the number is the same and
+    deleting the present pods is enough."""
 
     @property
     def size(self) -> int:
@@ -242,6 +255,10 @@ class Gang:
     def size(self) -> int:
         """Members it is to have in the end."""
         return sum(podset.size for podset in self.podsets)
+
+    def variant(self, flavor: str | None) -> Variant | None:
+        """How the gang is on ``flavor``, if its present pods are not fit for it."""
+        return next((variant for variant in self.variants if variant.flavor == flavor), None)
 
 
 def awaited(gang: Gang) -> bool:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from scheduler.foreign import LLMAZ_SERVICE
 from scheduler.keys import GATE, TOUCHED
-from scheduler.kube.client import STRATEGIC, UNREACHABLE, ApiError, KubeClient, Object
-from scheduler.kube.resources import GANGS, PODS
+from scheduler.kube.client import MERGE, STRATEGIC, UNREACHABLE, ApiError, KubeClient, Object
+from scheduler.kube.resources import FOREIGN, GANGS, PODS
+from scheduler.model import Resize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +228,20 @@ async def delete_pod(client: KubeClient, pod: PodRef) -> Result:
     except ApiError as error:
         return Result(outcome=_pod_outcome(error), message=error.message)
     return Result(outcome=Outcome.DONE)
+
+
+async def resize(client: KubeClient, namespace: str, change: Resize) -> Result:
+    """Set the number of members of each group on a LeaderWorkerSet or llmaz Service."""
+    resource = next(r for r in FOREIGN if r.name == change.kind)
+    template = "workloadTemplate" if change.kind == LLMAZ_SERVICE else "leaderWorkerTemplate"
+    body = {"spec": {template: {"size": change.size}}}
+    try:
+        obj = await client.patch(
+            resource, body, namespace=namespace, name=change.name, content_type=MERGE
+        )
+    except ApiError as error:
+        return Result(outcome=_outcome(error), message=error.message)
+    return Result(outcome=Outcome.DONE, obj=obj)
 
 
 async def create_gang(client: KubeClient, manifest: Mapping[str, Any]) -> Result:

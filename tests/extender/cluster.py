@@ -13,6 +13,7 @@ from typing import Any
 
 from scheduler.keys import GATE
 from scheduler.kube.writes import BindOutcome, BindResult, PodRef
+from scheduler.model import Resize
 
 Object = dict[str, Any]
 
@@ -169,6 +170,11 @@ class Cluster:
         await asyncio.sleep(0)
         if self._pod("delete_place", pod) is not None:
             self.delete("Pod", pod.name)
+
+    async def resize(self, namespace: str, change: Resize) -> None:
+        """Remember it: there are no controllers here."""
+        await asyncio.sleep(0)
+        self._count("resize", f"{change.name}={change.size}")
 
     async def write_gang(
         self,
