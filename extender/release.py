@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.keys import GATE, GROUP, LEASE, RESOURCE_BIND, RESOURCE_MEMBER
+from scheduler.keys import GATE, GROUP, LEASE, PLACE, PLACE_OF, RESOURCE_BIND, RESOURCE_MEMBER
 from scheduler.kube.auth import KubeConfigError
 from scheduler.kube.client import ApiError, KubeClient
 from scheduler.kube.manifests import api_path, load_manifests
@@ -25,6 +25,7 @@ from scheduler.kube.writes import (
     Result,
     clear_nomination,
     delete_gang,
+    delete_pod,
     remove_gate,
 )
 from scheduler.state import ClusterState
@@ -162,9 +163,13 @@ async def release(client: KubeClient, wanted: Iterable[str] | None) -> Released:
     done = await asyncio.gather(*(_release_pod(client, pod) for pod in members))
     ends = [obj for key, obj in objects.items() if chosen is None or key in chosen]
     deleted = await asyncio.gather(*(_delete(client, obj) for obj in ends))
+    given_back = await asyncio.gather(
+        *(delete_pod(client, _ref(pod)) for pod in pods if _holds_place(pod, chosen))
+    )
     names = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in members]
     failures = [f"pod {name}: {text}" for name, text in zip(names, done, strict=True) if text]
     failures += [f"Gang object: {result.message}" for result in deleted if _failed(result)]
+    failures += [f"placeholder: {result.message}" for result in given_back if _failed(result)]
     return Released(
         pods=tuple(name for name, text in zip(names, done, strict=True) if not text),
         gangs=sum(result.done for result in deleted),
@@ -196,10 +201,22 @@ def _waits_for_us(pod: Mapping[str, Any]) -> bool:
     return bool(nominated) and any(RESOURCE_MEMBER in names for names in requests)
 
 
+def _holds_place(pod: Mapping[str, Any], chosen: frozenset[str] | None) -> bool:
+    """Whether the pod is a placeholder of ours for one of the gangs."""
+    if PLACE not in (pod["metadata"].get("labels") or {}):
+        return False
+    gang = (pod["metadata"].get("annotations") or {}).get(PLACE_OF)
+    return chosen is None or gang in chosen
+
+
+def _ref(pod: Mapping[str, Any]) -> PodRef:
+    metadata = pod["metadata"]
+    return PodRef(namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"])
+
+
 async def _release_pod(client: KubeClient, pod: Mapping[str, Any]) -> str:
     """What went wrong, or nothing. The nomination goes first: an ungated pod schedules at once."""
-    metadata = pod["metadata"]
-    ref = PodRef(namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"])
+    ref = _ref(pod)
     for result in (await clear_nomination(client, ref), await remove_gate(client, ref)):
         if _failed(result):
             return result.message
