@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from scheduler.overlay import OverlayError, read_overlay
 from topology.model import Flavor, Problem
 from topology.resources import Resources, amount
 from topology.untyped import mapping, text
@@ -113,14 +114,15 @@ def read_flavor(name: str, spec: Object, where: str) -> Flavor:
     unknown = sorted(str(key) for key in spec if key not in FIELDS)
     if unknown:
         raise FlavorError(f"{where}.{unknown[0]}: unknown field; known: {', '.join(FIELDS)}")
+    overlay = _overlay(spec.get("overlay"), f"{where}.overlay")
     return Flavor(
         name=name,
-        resources=_resources(spec.get("resources"), f"{where}.resources"),
+        resources=_all_resources(spec, where),
         node_selector=_selector(spec.get("nodeSelector"), f"{where}.nodeSelector"),
         device_class=_optional_text(spec.get("deviceClass"), f"{where}.deviceClass"),
         min_memory_bytes=_memory(spec.get("minMemory"), f"{where}.minMemory"),
         members=_members(spec.get("members"), f"{where}.members"),
-        overlay=_optional_mapping(spec.get("overlay"), f"{where}.overlay"),
+        overlay=overlay,
         cost_per_hour=_cost(spec.get("costPerHour"), f"{where}.costPerHour"),
         performance=_optional_mapping(spec.get("performance"), f"{where}.performance"),
     )
@@ -138,6 +140,30 @@ def _resources(value: Any, where: str) -> Resources | None:
         except ValueError as error:
             raise FlavorError(f"{where}.{name}: {error}") from None
     return Resources(amounts)
+
+
+def _all_resources(spec: Object, where: str) -> Resources | None:
+    """``resources``, and those of the overlay: what a pod requests is one list, in two places."""
+    listed = _resources(spec.get("resources"), f"{where}.resources")
+    more = _resources(mapping(spec.get("overlay")).get("resources"), f"{where}.overlay.resources")
+    if listed is None or more is None:
+        return more if listed is None else listed
+    for name in more:
+        if name in listed.amounts and listed[name] != more[name]:
+            raise FlavorError(
+                f"{where}.overlay.resources.{name}: {more[name]}, but {listed[name]} in "
+                f"{where}.resources; say it once"
+            )
+    return Resources({**listed.amounts, **more.amounts})
+
+
+def _overlay(value: Any, where: str) -> Mapping[str, object] | None:
+    found = _optional_mapping(value, where)
+    try:
+        read_overlay(found)
+    except OverlayError as error:
+        raise FlavorError(f"{where}{error}") from None
+    return found
 
 
 def _selector(value: Any, where: str) -> dict[str, str]:

@@ -3,7 +3,8 @@
 Order: `$KUBEBUILDER_ASSETS`, our cache, `PATH`, build. A set of the user's counts only if all six
 programs are in it and kube-apiserver is new enough: mixed versions fail in ways that are hard to
 read. The cache is `$XDG_CACHE_HOME/muster/controlplane/<module>-<version>-<hash>-<go version>`;
-the hash is that of go.mod and go.sum, so that a changed pin is built anew.
+the hash is that of all that the build reads, so that a changed pin is built anew. Such a folder
+holds programs and what was copied out of Go modules, so that Go is not needed any more.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -49,15 +50,35 @@ class Binaries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Files of the Go module `module` that match `pattern`; a build copies them into `folder`."""
+
+    module: str
+    pattern: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """One pinned Go module of `modules/<name>` and the programs that it builds."""
+    """One pinned Go module of `modules/<name>`, the programs that it builds and what it copies.
+
+    `programs` maps the name of a program to its Go package; `sources` are Go files of our own
+    beside go.mod.
+    """
 
     name: str
     requirement: str
-    programs: Mapping[str, str]
+    programs: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    files: tuple[Files, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Files of `modules/<name>` that a build reads."""
+        return ("go.mod", "go.sum", *self.sources)
 
     def read(self, file: str) -> bytes:
-        """`go.mod` or `go.sum`, also out of an installed package."""
+        """One of `inputs`, also out of an installed package."""
         root = resources.files("simulations.controlplane")
         return (root / "modules" / self.name / file).read_bytes()
 
@@ -71,8 +92,10 @@ class Module:
     @property
     def key(self) -> str:
         """Folder name in the cache, without the Go version."""
-        digest = hashlib.sha256(self.read("go.mod") + self.read("go.sum")).hexdigest()
-        return f"{self.name}-{self.version}-{digest[:12]}"
+        digest = hashlib.sha256(b"".join(self.read(file) for file in self.inputs))
+        for files in self.files:
+            digest.update(repr(files).encode())
+        return f"{self.name}-{self.version}-{digest.hexdigest()[:12]}"
 
     @property
     def linker_flags(self) -> str:
@@ -114,6 +137,50 @@ MODULES = (
 
 PROGRAMS = tuple(program for module in MODULES for program in module.programs)
 
+_CRDS = "config/crd/bases/*.yaml"
+
+# The newest releases that the Go module proxy serves whole. LWS v0.9 is the first that also holds
+# DisaggregatedSet, and llmaz v0.1.0 works with it, so that one LWS serves both. Of the PodGroups
+# of other schedulers only the definitions are needed: those modules are not compiled.
+MANAGERS = (
+    Module(
+        name="lws",
+        requirement="sigs.k8s.io/lws",
+        programs={"lws-manager": "sigs.k8s.io/lws/cmd"},
+        files=(
+            Files(module="sigs.k8s.io/lws", pattern=_CRDS, folder="crds"),
+            Files(
+                module="sigs.k8s.io/lws",
+                pattern="charts/lws/templates/webhook/webhook.yaml",
+                folder="webhooks",
+            ),
+        ),
+    ),
+    Module(
+        name="llmaz",
+        requirement="github.com/inftyai/llmaz",
+        programs={"llmaz-manager": "."},
+        sources=("main.go",),
+        files=(Files(module="github.com/inftyai/llmaz", pattern=_CRDS, folder="crds"),),
+    ),
+    Module(
+        name="podgroups",
+        requirement="sigs.k8s.io/scheduler-plugins",
+        files=(
+            Files(
+                module="sigs.k8s.io/scheduler-plugins",
+                pattern="config/crd/bases/scheduling.x-k8s.io_podgroups.yaml",
+                folder="crds",
+            ),
+            Files(
+                module="volcano.sh/volcano",
+                pattern="config/crd/volcano/bases/scheduling.volcano.sh_podgroups.yaml",
+                folder="crds",
+            ),
+        ),
+    ),
+)
+
 
 def cache_folder() -> Path:
     """`$XDG_CACHE_HOME/muster/controlplane`, by default under `~/.cache`."""
@@ -154,17 +221,42 @@ def find_or_build(progress: Progress = to_stderr) -> Binaries:
     found = find()
     if found is not None:
         return found
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    progress("control plane: not built yet; building it once from the Go module proxy")
-    with _lock(cache_folder() / "lock", progress):
-        go = _find_go(progress)
-        for module in MODULES:
-            if _cached(module, _go_version(go)) is None:
-                _build(module, go, progress)
+    _build_missing(MODULES, progress)
     found = find()
     if found is None:
         raise ControlPlaneUnavailable(f"programs are missing in {cache_folder()}")
     return found
+
+
+def find_or_build_managers(progress: Progress = to_stderr) -> dict[str, Path]:
+    """Folder of each of `MANAGERS` by its name: its program, `crds/` and `webhooks/`.
+
+    Built when needed, which takes minutes once; programs of the user's own are not looked for.
+    Raises `ControlPlaneUnavailable`.
+    """
+    return _build_missing(MANAGERS, progress)
+
+
+def _build_missing(modules: Sequence[Module], progress: Progress) -> dict[str, Path]:
+    """Folder of every module in the cache, by its name; what is missing there is built."""
+    folders = _folders(modules, _go_version(shutil.which("go")))
+    if len(folders) == len(modules):
+        return folders
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    names = ", ".join(module.name for module in modules if module.name not in folders)
+    progress(f"control plane: {names}: not built yet; building it once from the Go module proxy")
+    with _lock(cache_folder() / "lock", progress):
+        go = _find_go(progress)
+        version = _go_version(go)
+        for module in modules:
+            if _cached(module, version) is None:
+                _build(module, go, progress)
+    return _folders(modules, version)
+
+
+def _folders(modules: Sequence[Module], go: tuple[int, int] | None) -> dict[str, Path]:
+    found = ((module.name, _cached(module, go)) for module in modules)
+    return {name: folder for name, folder in found if folder is not None}
 
 
 def _complete(look_up: Callable[[str], str | None]) -> dict[str, Path] | None:
@@ -218,24 +310,50 @@ def _build(module: Module, go: Path, progress: Progress) -> None:
         source, output = Path(name, "source"), Path(name, "output")
         source.mkdir()
         output.mkdir()
-        for file in ("go.mod", "go.sum"):
+        for file in module.inputs:
             (source / file).write_bytes(module.read(file))
-        command = [str(go), "build", "-v", "-trimpath", "-ldflags", module.linker_flags]
-        # A single program gets its name from us: the package `.../server/v3` would become `server`.
-        target = output / next(iter(module.programs)) if len(module.programs) == 1 else output
-        command += ["-o", str(target), *module.programs.values()]
-        outcome = report_while_running(
-            command,
-            progress,
-            what,
-            folder=source,
-            environment={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""},
-        )
-        if outcome.code != 0:
-            raise ControlPlaneUnavailable(f"building {module.name} failed: {outcome.last_line}")
+        if module.programs:
+            command = [str(go), "build", "-v", "-trimpath", "-ldflags", module.linker_flags]
+            # A single program gets its name from us: `.../server/v3` would become `server`.
+            single = len(module.programs) == 1
+            target = output / next(iter(module.programs)) if single else output
+            command += ["-o", str(target), *module.programs.values()]
+            _go(command, module, source, progress, what)
+        for files in module.files:
+            _copy(files, module, go, source, output, progress)
         version = _go_version(go)
         assert version is not None
         output.rename(cache_folder() / f"{module.key}-go{version[0]}.{version[1]}")
+
+
+def _copy(
+    files: Files, module: Module, go: Path, source: Path, output: Path, progress: Progress
+) -> None:
+    """Copy `files` out of Go's module cache, which downloads and checks the module if needed."""
+    download = [str(go), "mod", "download", files.module]
+    _go(download, module, source, progress, f"control plane: {files.folder} of {files.module}")
+    root = _output([str(go), "list", "-m", "-f", "{{.Dir}}", files.module], source).strip()
+    paths = sorted(Path(root).glob(files.pattern))
+    if not paths:
+        raise ControlPlaneUnavailable(f"{files.module} has no {files.pattern}")
+    folder = output / files.folder
+    folder.mkdir(exist_ok=True)
+    for path in paths:
+        shutil.copyfile(path, folder / path.name)
+
+
+def _go(
+    command: Sequence[str], module: Module, source: Path, progress: Progress, what: str
+) -> None:
+    outcome = report_while_running(
+        command,
+        progress,
+        what,
+        folder=source,
+        environment={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""},
+    )
+    if outcome.code != 0:
+        raise ControlPlaneUnavailable(f"building {module.name} failed: {outcome.last_line}")
 
 
 def _go_version(go: str | Path | None) -> tuple[int, int] | None:
@@ -244,10 +362,10 @@ def _go_version(go: str | Path | None) -> tuple[int, int] | None:
     return None if found is None else (int(found.group(1)), int(found.group(2)))
 
 
-def _output(command: list[str]) -> str:
+def _output(command: list[str], folder: Path | None = None) -> str:
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=20
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=20
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""

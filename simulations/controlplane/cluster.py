@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,15 @@ from urllib3.exceptions import HTTPError
 from simulations.controlplane import pki
 from simulations.controlplane.api import Api, ApiError
 from simulations.controlplane.build import Binaries, ControlPlaneUnavailable, find_or_build
-from simulations.controlplane.commands import COMPONENTS, PORTS, Layout, arguments, config_file
+from simulations.controlplane.commands import (
+    COMPONENTS,
+    GUESTS,
+    PORTS,
+    Layout,
+    arguments,
+    config_file,
+    switches,
+)
 from simulations.controlplane.processes import Process, free_ports, start_mark
 from topology import keys
 
@@ -44,11 +52,15 @@ class Settings:
 
     `scheduler_config`: a KubeSchedulerConfiguration as a mapping or a file; None keeps what the
     folder has, at first the plain scheduler. `node_lease_seconds`: KWOK renews each node's lease
-    every quarter of it; use several minutes for 1,000 nodes and more.
+    every quarter of it; use several minutes for 1,000 nodes and more. `feature_gates` go to every
+    Kubernetes component and `runtime_config` names APIs (group and version) that the server has
+    off by default.
     """
 
     scheduler_config: Mapping[str, Any] | Path | None = None
     node_lease_seconds: int = 40
+    feature_gates: Mapping[str, bool] = field(default_factory=dict)
+    runtime_config: tuple[str, ...] = ()
 
 
 def default_folder(name: str) -> Path:
@@ -69,7 +81,8 @@ class Cluster:
     _processes: dict[str, Process] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._processes = {name: Process(name=name, folder=self.folder) for name in COMPONENTS}
+        names = (*COMPONENTS, *GUESTS)
+        self._processes = {name: Process(name=name, folder=self.folder) for name in names}
 
     @property
     def kubeconfig(self) -> Path:
@@ -93,7 +106,7 @@ class Cluster:
         return {name: self.process(name).pid for name in COMPONENTS}
 
     def process(self, component: str) -> Process:
-        """Handle of one component: pid, log, tail."""
+        """Handle of one component or guest: pid, log, tail."""
         return self._processes[component]
 
     def up(self) -> None:
@@ -124,7 +137,7 @@ class Cluster:
 
     def down(self) -> None:
         """Stop every component in order, so that each can still write; the folder stays."""
-        for component in reversed(COMPONENTS):
+        for component in (*GUESTS, *reversed(COMPONENTS)):
             self.stop(component)
 
     def delete(self) -> None:
@@ -137,6 +150,7 @@ class Cluster:
         assert self.binaries is not None, "call up() first"
         argv = [str(self.binaries.paths[component])]
         argv += arguments(component, self._layout, self._ports(), self.settings.node_lease_seconds)
+        argv += switches(component, self.settings.feature_gates, self.settings.runtime_config)
         self.process(component).start(argv)
 
     def stop(self, component: str, *, kill: bool = False) -> None:
@@ -153,9 +167,7 @@ class Cluster:
 
     def set_scheduler_config(self, config: Mapping[str, Any] | Path) -> None:
         """Use another kube-scheduler configuration from now on; a running one is restarted."""
-        self.settings = Settings(
-            scheduler_config=config, node_lease_seconds=self.settings.node_lease_seconds
-        )
+        self.settings = replace(self.settings, scheduler_config=config)
         self._write_scheduler_config()
         if self.process("kube-scheduler").pid is not None:
             self.restart_scheduler()
@@ -294,12 +306,19 @@ def temporary_cluster(
     scheduler_config: Mapping[str, Any] | Path | None = None,
     *,
     node_lease_seconds: int = 40,
+    feature_gates: Mapping[str, bool] | None = None,
+    runtime_config: tuple[str, ...] = (),
     binaries: Binaries | None = None,
     keep_logs: Path | None = None,
 ) -> Iterator[Cluster]:
     """A cluster in a temporary folder, removed at the end; `keep_logs` gets a copy of the logs."""
     sweep_orphans()
-    settings = Settings(scheduler_config=scheduler_config, node_lease_seconds=node_lease_seconds)
+    settings = Settings(
+        scheduler_config=scheduler_config,
+        node_lease_seconds=node_lease_seconds,
+        feature_gates=feature_gates or {},
+        runtime_config=runtime_config,
+    )
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
     (folder / _OWNER).write_text(f"{os.getpid()} {start_mark(os.getpid())}")
     cluster = Cluster(folder, folder.name, settings, binaries)

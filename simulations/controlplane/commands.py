@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,6 +11,9 @@ from topology import keys
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """In start order."""
+
+GUESTS = ("lws-manager", "llmaz-manager")
+"""Programs beside the components, started by `Workloads`; they stop before the components do."""
 
 PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -92,6 +95,21 @@ def arguments(
     else:
         options = _kwok(layout, lease_seconds)
     return tuple(f"--{name}={value}" for name, value in options.items())
+
+
+def switches(
+    component: str, feature_gates: Mapping[str, bool], runtime_config: Sequence[str]
+) -> tuple[str, ...]:
+    """Options that turn on what Kubernetes has off by default: gates everywhere, APIs on the server."""
+    if component in {"etcd", "kwok"}:
+        return ()
+    options: list[str] = []
+    if feature_gates:
+        gates = ",".join(f"{name}={str(on).lower()}" for name, on in feature_gates.items())
+        options.append(f"--feature-gates={gates}")
+    if runtime_config and component == "kube-apiserver":
+        options.append(f"--runtime-config={','.join(f'{api}=true' for api in runtime_config)}")
+    return tuple(options)
 
 
 def _etcd(layout: Layout, ports: Mapping[str, int]) -> dict[str, str]:
