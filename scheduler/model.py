@@ -181,6 +181,8 @@ class Resize:
     kind: str
     """As in ``scheduler.foreign``."""
     name: str
+    path: tuple[str, ...]
+    """Where the number stands in the object."""
     size: int
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from scheduler.foreign import LLMAZ_SERVICE
 from scheduler.keys import GATE, TOUCHED
 from scheduler.kube.client import MERGE, STRATEGIC, UNREACHABLE, ApiError, KubeClient, Object
 from scheduler.kube.resources import FOREIGN, GANGS, PODS
@@ -231,10 +230,11 @@ async def delete_pod(client: KubeClient, pod: PodRef) -> Result:
 
 
 async def resize(client: KubeClient, namespace: str, change: Resize) -> Result:
-    """Set the number of members of each group on a LeaderWorkerSet or llmaz Service."""
+    """Set the number of members of each group on the object that makes them."""
     resource = next(r for r in FOREIGN if r.name == change.kind)
-    template = "workloadTemplate" if change.kind == LLMAZ_SERVICE else "leaderWorkerTemplate"
-    body = {"spec": {template: {"size": change.size}}}
+    body: Any = change.size
+    for step in reversed(change.path):
+        body = {step: body}
     try:
         obj = await client.patch(
             resource, body, namespace=namespace, name=change.name, content_type=MERGE
