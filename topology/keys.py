@@ -139,6 +139,7 @@ VOLCANO_POD_GROUP = "scheduling.k8s.io/group-name"  # annotation
 KAI_POD_GROUP = "pod-group-name"  # annotation
 KAI_SUBGROUP = "kai.scheduler/subgroup-name"  # label
 VOLCANO_TASK = "volcano.sh/task-spec"  # annotation and label
+VOLCANO_PARTITION = "volcano.sh/partition-id"  # label
 
 # KServe - pkg/constants; llm-d - llm-d-modelservice charts, KServe's LLMInferenceService
 KSERVE_SERVICE = "serving.kserve.io/inferenceservice"  # label
