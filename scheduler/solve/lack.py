@@ -11,7 +11,7 @@ import numpy as np
 from scheduler.match import BoolArray, Cause, Fleet, IntArray
 from scheduler.model import Code, Gang, PodSet, Reason
 from scheduler.snapshot import Snapshot
-from scheduler.solve.problem import GangRow, Option, Problem, Role
+from scheduler.solve.problem import Form, GangRow, Option, Problem, Role
 from topology.resources import CPU, MEMORY, PODS
 
 _EXCLUDED = {
@@ -60,10 +60,11 @@ class Lack:
     def reason(
         self, gang: Gang, number: int, options: Sequence[Option], serves: BoolArray
     ) -> Reason:
-        """Why the gang does not fit on a flavor, whose best device class speaks for it."""
+        """Why ``gang``, as it is on a flavor, does not fit there; its best device class speaks for it."""
         row = self._problem.gangs[number]
+        form = row.forms[options[0].form]
         looks = max(
-            ([*self._looks(gang, row, option)] for option in options),
+            (self._looks(gang, row, option) for option in options),
             key=lambda looks: (
                 sum(look.fits for look in looks),
                 sum(int(look.mask.sum()) for look in looks),
@@ -91,7 +92,7 @@ class Lack:
             message = f"{head}; {words}; {matching}; {more} with {amounts} free would do"
             code = Code.REFUSED if self._refused_would_do(look, serves) else Code.INSUFFICIENT
             return Reason(code=code, message=message, numbers=numbers)
-        best, words = self._domain(row, looks)
+        best, words = self._domain(form, looks)
         if not words:
             words = "its roles do not fit together, or not with the rules about other pods"
         code = Code.TOPOLOGY_TOO_SMALL if best else Code.INSUFFICIENT
@@ -100,10 +101,11 @@ class Lack:
         return Reason(code=code, message=message, numbers={**numbers, **best})
 
     def _looks(self, gang: Gang, row: GangRow, option: Option) -> list[_Look]:
-        roles = [self._problem.roles[index] for index in row.roles]
+        form = row.forms[option.form]
+        roles = [self._problem.roles[index] for index in form.roles]
         lows = [max(0, role.least - role.running_total) for role in roles]
         # What the gang's minimum asks beyond those of its roles may come from any role.
-        open_ = max(0, row.least - row.running_total - sum(lows))
+        open_ = max(0, form.least - form.running_total - sum(lows))
         looks = []
         for role, podset, low, mask in zip(roles, gang.podsets, lows, option.masks, strict=True):
             more = min(open_, role.pending - low)
@@ -115,7 +117,7 @@ class Lack:
     def _excluded(self, look: _Look, serves: BoolArray) -> tuple[dict[str, int], list[str]]:
         causes = look.role.causes.copy()
         if look.role.follows:
-            causes[~serves] = Cause.FLAVOR
+            causes[~(serves | look.mask)] = Cause.FLAVOR
             causes[(causes == 0) & ~look.mask] = Cause.DEVICE
         for node in np.flatnonzero((causes == 0) & (look.room == 0)).tolist():
             if not self._allocatable[node].fits(look.podset.request):
@@ -157,12 +159,12 @@ class Lack:
         more = self._problem.capacity(look.role, self._problem.free, refused)
         return bool(refused.any()) and look.fits + int(more.sum()) >= look.needed
 
-    def _domain(self, row: GangRow, looks: Sequence[_Look]) -> tuple[dict[str, int], str]:
+    def _domain(self, form: Form, looks: Sequence[_Look]) -> tuple[dict[str, int], str]:
         """The domain of the strictest required level or slice that holds most members."""
-        asked = [(wish.required, wish.roles) for wish in row.wishes if wish.required is not None]
+        asked = [(wish.required, wish.roles) for wish in form.wishes if wish.required is not None]
         if asked:
             depth, roles = max(asked)
-            inside = [look for role, look in zip(row.roles, looks, strict=True) if role in roles]
+            inside = [look for role, look in zip(form.roles, looks, strict=True) if role in roles]
             held = sum(self._held(depth, look) for look in inside)
             needed = sum(look.needed for look in inside)
             running = {
