@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from topology.resources import CPU, Resources
+from topology.resources import Resources
 from topology.untyped import mapping, sequence, strings, text
 
 
@@ -62,14 +62,9 @@ def _fields(one: ScaleOut) -> dict[str, Any]:
         "level": one.level,
         "domains": dict(one.domains),
         "nodeSelector": dict(one.node_selector),
-        "resources": quantities(one.resources),
+        "resources": one.resources.quantities(),
         "message": one.message,
     }
-
-
-def quantities(resources: Resources) -> dict[str, str]:
-    """As Kubernetes quantities: cpu is counted in thousandths, everything else in ones."""
-    return {name: f"{resources[name]}{'m' if name == CPU else ''}" for name in resources}
 
 
 def read_advice(documents: object) -> tuple[ScaleOut, ...]:

@@ -25,7 +25,7 @@ from scheduler.scale_out.places import Stock
 from scheduler.scale_out.trial import Trial
 from scheduler.snapshot import Snapshot
 
-__all__ = ["Advisor", "scale_out", "wanted"]
+__all__ = ["Advisor", "beside", "scale_out", "wanted"]
 
 CAPACITY = frozenset(
     {
@@ -52,14 +52,16 @@ def scale_out(
 ) -> Mapping[str, tuple[ScaleOut, ...]]:
     """The advice for the first ``most`` gangs that wait in ``plan``, by key; what is placed stays there."""
     waiting = [assignment.key for assignment in plan.assignments if wanted(assignment)][:most]
-    if not waiting:
-        return {}
-    reserved = {assignment.key for assignment in snapshot.reservations}
-    placed = (a for a in plan.assignments if a.placed and a.slots and a.key not in reserved)
-    held = replace(snapshot, reservations=(*snapshot.reservations, *placed))
-    advisor = Advisor(held, policy)
+    advisor = Advisor(beside(snapshot, plan), policy)
     gangs = {gang.key: gang for gang in snapshot.gangs}
     return {key: advisor.advise(gangs[key]) for key in waiting}
+
+
+def beside(snapshot: Snapshot, plan: Plan) -> Snapshot:
+    """The snapshot with the places of ``plan`` held: what it leaves for gangs that wait."""
+    reserved = {assignment.key for assignment in snapshot.reservations}
+    placed = (a for a in plan.assignments if a.placed and a.slots and a.key not in reserved)
+    return replace(snapshot, reservations=(*snapshot.reservations, *placed))
 
 
 class Advisor:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
-from scheduler.advice import ScaleOut, quantities
+from scheduler.advice import ScaleOut
 from scheduler.match import Cause, cause, untolerated
 from scheduler.scale_out.case import Case
 from scheduler.scale_out.places import path_of
@@ -157,6 +157,6 @@ def _amounts(resources: Resources) -> str:
     asked = [name for name in resources if "/" in name] or [
         name for name in resources if name in (CPU, MEMORY)
     ]
-    texts = quantities(resources)
+    texts = resources.quantities()
     shown = " and ".join(f"{texts[name]} {name}" for name in asked or resources)
     return shown or "a place for a pod"
