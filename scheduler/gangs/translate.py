@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler import keys
+from scheduler.gangs.aliases import TOPOLOGY
 from scheduler.pods import Pod
 
 Words = Mapping[str, tuple[str, str]]
 """Our annotation -> (the "object: field" that says it, its value)."""
 
+_ASKED = (*sorted(TOPOLOGY), keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED, keys.TOPOLOGY_SLICES)
+"""Annotations on which the members of a role must agree."""
 _MAX_ROLE = 60
 _UNFIT = re.compile(r"[^-A-Za-z0-9_.]")
 _INDEX = re.compile(r"-\d+$")
@@ -42,35 +45,35 @@ class Draft:
 
 
 def with_roles(pods: Sequence[Pod], named: Callable[[Pod], str] = lambda _: "") -> list[Pod]:
-    """``pods`` with roles: their own, else as ``named``, else one for all that are alike.
+    """``pods`` with roles: their own, else as ``named``, else the default; one role for each kind of pod.
 
-    Members of one role must be interchangeable. Where nobody names roles and the pods are of several
-    kinds, each kind is a role with the name of its owner, or of its pods without their numbers.
+    Members of one role must be interchangeable. Where pods of one name are of several kinds, each kind
+    is a role: named like its owner, or its pods without their numbers, where nobody names them.
     """
-    given = [pod.annotations.get(keys.ROLE, "").strip() or named(pod) for pod in pods]
-    kinds: list[list[Pod]] = []
-    for pod, role in zip(pods, given, strict=True):
-        if not role:
-            kind = next((kind for kind in kinds if _alike(kind[0], pod)), None)
-            if kind is None:
-                kinds.append([pod])
-            else:
-                kind.append(pod)
-    names = _names(kinds, set(given))
-    role_of = {
-        pod.name: name for kind, name in zip(kinds, names, strict=True) for pod in kind if name
-    }
+    kinds: list[tuple[str, list[Pod]]] = []
+    for pod in pods:
+        if keys.ROLE in pod.annotations:
+            continue
+        name = named(pod)
+        kind = next((k for n, k in kinds if n == name and _alike(k[0], pod)), None)
+        if kind is None:
+            kinds.append((name, [pod]))
+        else:
+            kind.append(pod)
+    taken = {pod.annotations[keys.ROLE].strip() for pod in pods if keys.ROLE in pod.annotations}
+    role_of = {pod.name: role for role, kind in _names(kinds, taken) for pod in kind}
     return [
-        _with_role(pod, role or role_of.get(pod.name, ""))
-        for pod, role in zip(pods, given, strict=True)
+        replace(pod, annotations={**pod.annotations, keys.ROLE: role_of[pod.name]})
+        if role_of.get(pod.name)
+        else pod
+        for pod in pods
     ]
 
 
 def _alike(one: Pod, other: Pod) -> bool:
-    return (one.request, one.constraints, one.namespace_selectors) == (
-        other.request,
-        other.constraints,
-        other.namespace_selectors,
+    return all(one.annotations.get(key) == other.annotations.get(key) for key in _ASKED) and (
+        (one.request, one.constraints, one.namespace_selectors)
+        == (other.request, other.constraints, other.namespace_selectors)
     )
 
 
@@ -79,24 +82,20 @@ def role_name(wish: str) -> str:
     return _UNFIT.sub("-", wish)[:_MAX_ROLE].strip("-_.") or "member"
 
 
-def _names(kinds: Sequence[Sequence[Pod]], taken: set[str]) -> list[str]:
-    """A name for each kind; the empty one (which is the default role) where there is only one kind."""
-    if len(kinds) == 1:
-        return [""]
-    names: list[str] = []
-    for kind in kinds:
+def _names(
+    kinds: Sequence[tuple[str, list[Pod]]], taken: set[str]
+) -> Iterator[tuple[str, list[Pod]]]:
+    """A role for each kind; the empty one (which is the default) where nobody names any and all are alike."""
+    lone = sum(not name for name, _ in kinds) == 1
+    for wish, kind in kinds:
+        if not wish and lone:
+            yield "", kind
+            continue
         owner = kind[0].owner
-        stem = role_name(owner.name if owner else _INDEX.sub("", kind[0].name))
+        stem = wish or role_name(owner.name if owner else _INDEX.sub("", kind[0].name))
         name, count = stem, 1
         while name in taken:
             count += 1
             name = f"{stem[: _MAX_ROLE - len(str(count))]}-{count}"
         taken.add(name)
-        names.append(name)
-    return names
-
-
-def _with_role(pod: Pod, role: str) -> Pod:
-    if not role or keys.ROLE in pod.annotations:
-        return pod
-    return replace(pod, annotations={**pod.annotations, keys.ROLE: role})
+        yield name, kind
