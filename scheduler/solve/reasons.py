@@ -13,7 +13,7 @@ from scheduler.solve.ground import Ground
 from scheduler.solve.lack import Lack
 from scheduler.solve.one import Settled, settle
 from scheduler.solve.problem import Problem
-from scheduler.solve.variants import DECODE, as_on, is_role
+from scheduler.solve.variants import DECODE, as_on, is_role, variant
 from topology.model import Flavor, Node
 
 TEXT_LIMIT = 1000
@@ -233,6 +233,7 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     if assignment.flavor is not None:
         choice = f"choice {assignment.flavor_rank + 1} of {len(gang.flavors)}"
         text += f", on {assignment.flavor}{_decoding(gang, assignment)} ({choice})"
+        text += " with pods made anew" if variant(gang, assignment.flavor) else ""
     nodes = len({slot.node for slot in slots})
     if nodes:
         text += f", on {nodes} {'node' if nodes == 1 else 'nodes'}"

@@ -24,7 +24,7 @@ def refusal(gang: Gang, flavor: str) -> Reason | None:
         return None
     return Reason(
         code=Code.PINNED_TO_RUNNING,
-        message=f"{flavor} needs other pods, and {running} of its members run",
+        message=f"its pods would have to be made anew for it, and {running} of them run",
         numbers={"running": running},
     )
 
