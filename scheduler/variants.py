@@ -1,0 +1,317 @@
+"""What a gang would be on flavors that need other pods than there are. Pure.
+
+The original pods, as their owner made them, are written anew for such a flavor when they are created
+(``scheduler.rewrite``). Pods that exist cannot be changed: their owner has to make them again, and where the
+flavor is for another number of members, has to make another number. A flavor has no variant when the
+present pods are what admission would write for it: they are unwritten and it changes nothing, or they are
+written for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scheduler import keys
+from scheduler.foreign import (
+    LEADER_WORKER_SET,
+    LLMAZ_SERVICE,
+    PLAYGROUND,
+    ForeignObjects,
+    controller_of,
+    kind_of,
+)
+from scheduler.model import Code, Constraints, Gang, Member, PodSet, Reason, Resize, Variant
+from scheduler.pod_constraints import read_constraints
+from scheduler.pod_requests import read_request
+from scheduler.pods import Pod, expected
+from scheduler.rewrite import WriteError, write, written
+from topology.keys import LWS_EXCLUSIVE
+from topology.model import Flavor
+from topology.resources import Resources
+from topology.untyped import mapping, remembered, text
+
+Object = Mapping[str, Any]
+Roles = Mapping[str, Sequence[Pod]]
+"""The members by role, among them pods that are only expected."""
+
+_SIZE_AT = {
+    LEADER_WORKER_SET: ("spec", "leaderWorkerTemplate", "size"),
+    LLMAZ_SERVICE: ("spec", "workloadTemplate", "size"),
+}
+"""Where the members of a group are counted, on the objects that a user may own."""
+_WORKER = "worker"
+
+
+def as_written(pod: Pod, flavor: Flavor) -> Pod:
+    """A pod that does not run yet as admission would make it for ``flavor``. Raises ``WriteError``."""
+    if not pod.template:
+        return pod
+    after = remembered(_after, [pod.template, _document(flavor)])
+    if after.error:
+        raise WriteError(after.error)
+    return replace(
+        pod,
+        request=after.request,
+        constraints=_ruled(pod.constraints, after.constraints),
+        written=after.written,
+    )
+
+
+def _ruled(before: Constraints, after: Constraints) -> Constraints:
+    """``before`` with that which a flavor writes."""
+    return replace(before, node_selector=after.node_selector, tolerations=after.tolerations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _After:
+    """What a flavor makes of a template."""
+
+    request: Resources = Resources()
+    constraints: Constraints = Constraints()
+    written: str | None = None
+    error: str = ""
+
+
+def _document(flavor: Flavor) -> dict[str, Any]:
+    """The part of a flavor that is written into pods, as JSON."""
+    return {
+        "name": flavor.name,
+        "resources": None if flavor.resources is None else dict(flavor.resources.amounts),
+        "node_selector": dict(flavor.node_selector),
+        "overlay": flavor.overlay,
+    }
+
+
+def _after(value: Any) -> _After:
+    template, document = value
+    resources = document["resources"]
+    flavor = Flavor(
+        **{**document, "resources": None if resources is None else Resources(resources)}
+    )
+    try:
+        pod = write(json.loads(template), flavor)
+    except WriteError as error:
+        return _After(error=str(error))
+    spec = mapping(pod.get("spec"))
+    return _After(
+        request=read_request(spec, {})[0],
+        constraints=read_constraints(spec, "", {})[0],
+        written=written(pod),
+    )
+
+
+def of_one_writing(by_role: Roles, flavors: Sequence[Flavor]) -> dict[str, list[Pod]]:
+    """The members without those that are about to be made anew, and expected ones as they will be.
+
+    While a gang goes from one flavor to another some of its pods are still written for the old one: the
+    running pods, else the newest, tell which are the right ones.
+    """
+    existing = [p for pods in by_role.values() for p in pods if p.uid and _may_be_written(p)]
+    now = max(existing, key=_newest).written if existing else None
+    flavor = next((flavor for flavor in flavors if flavor.name == now), None)
+    found = {}
+    for role, pods in by_role.items():
+        here = [pod for pod in pods if pod.uid]
+        own = max(here, key=_newest).written if here else None
+        found[role] = [
+            _foreseen(pod, flavor) if not pod.uid else pod
+            for pod in pods
+            if not pod.uid or pod.node or pod.written == own
+        ]
+    return found
+
+
+def _may_be_written(pod: Pod) -> bool:
+    asks = keys.FLAVORS in pod.annotations or keys.FLAVOR_SPEC in pod.annotations
+    return asks or bool(pod.written or pod.extended)
+
+
+def _newest(pod: Pod) -> tuple[bool, int, str]:
+    return pod.node is not None, pod.created_seconds, pod.written or ""
+
+
+def _foreseen(pod: Pod, flavor: Flavor | None) -> Pod:
+    """An expected pod as it will be created beside members that are written for ``flavor``."""
+    if flavor is None or not _may_be_written(pod):
+        return pod
+    try:
+        return as_written(pod, flavor)
+    except WriteError:
+        return pod
+
+
+def with_variants(gang: Gang, by_role: Roles, objects: ForeignObjects, *, rewrites: bool) -> Gang:
+    """The gang with a variant for each flavor that needs other pods, and the flavor of its present ones.
+
+    Without ``rewrites`` nobody writes pods: such flavors are left to be refused for their resources.
+    """
+    pods = [pod for role in by_role.values() for pod in role]
+    now = next((pod.written for pod in pods if pod.uid and pod.written), None)
+    gang = replace(gang, written=now)
+    if not rewrites or not any(podset.pending for podset in gang.podsets):
+        return gang
+    found = (_variant(gang, flavor, by_role, objects) for flavor in gang.flavors)
+    return replace(gang, variants=tuple(variant for variant in found if variant is not None))
+
+
+def _variant(gang: Gang, flavor: Flavor, by_role: Roles, objects: ForeignObjects) -> Variant | None:
+    resized = flavor.members is not None and flavor.members != gang.size
+    podsets, changes = [], resized
+    for podset in gang.podsets:
+        waiting = [pod for pod in by_role.get(podset.role, ()) if pod.node is None]
+        anew = _anew(podset, by_role.get(podset.role, ()))
+        if podset.follows_flavors and waiting:
+            sample = waiting[0]
+            try:
+                after = as_written(sample, flavor)
+            except WriteError as error:
+                if sample.written == flavor.name:
+                    return None
+                where = f"pod {sample.name}" if sample.name else f"role {podset.role}"
+                return _refused(flavor, f"cannot be written into {where}: {error}")
+            changes |= sample.written not in (after.written, flavor.name)
+            anew = replace(
+                anew,
+                request=after.request,
+                constraints=_ruled(podset.constraints, after.constraints),
+            )
+        podsets.append(anew)
+    if not changes:
+        return None
+    pods = [pod for role in by_role.values() for pod in role]
+    if resized:
+        return _resized(gang, flavor, podsets, pods, objects)
+    for pod in pods:
+        obstacle = _obstacle(pod)
+        if obstacle:
+            return _refused(flavor, f"needs other pods, and {obstacle}")
+    return Variant(flavor=flavor.name, podsets=tuple(podsets), min_members=gang.min_members)
+
+
+def _refused(flavor: Flavor, text: str) -> Variant:
+    reason = Reason(code=Code.CANNOT_REWRITE, message=f"{flavor.name} {text}")
+    return Variant(flavor=flavor.name, refusal=reason)
+
+
+def _obstacle(pod: Pod) -> str:
+    """Why a pod that exists and waits cannot be made anew by its owner."""
+    if not pod.uid or pod.node is not None:
+        return ""
+    if pod.owner is None:
+        return f"pod {pod.name} has no owner that would make it anew"
+    if pod.owner.kind == "Job":
+        return f"Job {pod.owner.name} counts pods that are deleted as failed"
+    return ""
+
+
+def _anew(podset: PodSet, pods: Sequence[Pod]) -> PodSet:
+    """The PodSet with all of its members not created yet, under the names that their owner gives again."""
+    stable = {pod.name for pod in pods if pod.owner is not None and pod.owner.kind == "StatefulSet"}
+    members = [
+        Member(pod=member.pod if member.pod in stable or not member.uid else "", late=member.late)
+        for member in podset.members
+    ]
+    late = bool(members) and members[-1].late
+    members += [Member(pod="", late=late)] * (podset.size - len(members))
+    return replace(podset, members=tuple(members))
+
+
+# -- another number of members -----------------------------------------------------------------------
+
+
+def _resized(
+    gang: Gang,
+    flavor: Flavor,
+    podsets: Sequence[PodSet],
+    pods: Sequence[Pod],
+    objects: ForeignObjects,
+) -> Variant | None:
+    """The gang with as many members as the flavor is for; None where its size is nobody's to change."""
+    size = flavor.members or 1
+    chain = _group_chain(gang.namespace, pods, objects)
+    if not chain:
+        return None
+    needs = f"is for {size} members, the gang has {gang.size}"
+    obstacle = _size_obstacle(chain) or (
+        "its groups have subgroups" if any(podset.slices for podset in podsets) else ""
+    )
+    if obstacle:
+        return _refused(flavor, f"{needs}, and {obstacle}")
+    try:
+        changed = tuple(_grown(size, podsets, chain[0], flavor))
+    except WriteError as error:
+        return _refused(flavor, f"{needs}, and cannot be written into its workers: {error}")
+    top = chain[-1]
+    kind = kind_of(top)
+    resize = Resize(
+        kind=kind, name=text(mapping(top["metadata"]).get("name")), path=_SIZE_AT[kind], size=size
+    )
+    whole = sum(podset.min_count for podset in changed)
+    return Variant(flavor=flavor.name, podsets=changed, min_members=whole, resize=resize)
+
+
+def _group_chain(namespace: str, pods: Sequence[Pod], objects: ForeignObjects) -> list[Object]:
+    """The LeaderWorkerSet that the gang is a group of, and what controls it; empty for other gangs."""
+    for pod in pods:
+        owner = pod.owner.reference if pod.owner is not None else {}
+        chain = list(objects.chain(namespace, owner))
+        for index, obj in enumerate(chain):
+            if kind_of(obj) == LEADER_WORKER_SET:
+                return chain[index:]
+    return []
+
+
+def _size_obstacle(chain: Sequence[Object]) -> str:
+    """Why the size on the outermost object may not be changed."""
+    top = chain[-1]
+    spec = mapping(top.get("spec"))
+    above = controller_of(top)
+    shown = f"{text(top.get('kind'))} {text(mapping(top.get('metadata')).get('name'))}"
+    if kind_of(top) == PLAYGROUND:
+        return f"{shown} makes groups of one pod (an llmaz Service can have more)"
+    if above or kind_of(top) not in _SIZE_AT:
+        owner = f"{text(above.get('kind'))} {text(above.get('name'))}" if above else shown
+        return f"its size is decided by {owner}"
+    replicas = spec.get("replicas", 1)
+    if isinstance(replicas, int) and replicas > 1:
+        return f"the other {replicas - 1} of the {replicas} groups of {shown} would restart"
+    return ""
+
+
+def _grown(size: int, podsets: Sequence[PodSet], lws: Object, flavor: Flavor) -> Iterator[PodSet]:
+    """The PodSets of a group of ``size``: one leader, and all others workers."""
+    if len(podsets) == 1 and podsets[0].size == 1 and size > 1:
+        workers = _workers(lws, flavor, podsets[0])
+    else:
+        workers = podsets[-1]
+    others = [podset for podset in podsets if podset.role != workers.role]
+    yield from others
+    count = size - sum(podset.size for podset in others)
+    if count > 0:
+        like = workers.members[0] if workers.members else Member(pod="")
+        yield replace(
+            workers,
+            size=count,
+            min_count=count,
+            members=tuple(Member(pod="", late=like.late) for _ in range(count)),
+        )
+
+
+def _workers(lws: Object, flavor: Flavor, leader: PodSet) -> PodSet:
+    """The workers that a group of one would get."""
+    spec = mapping(lws.get("spec"))
+    groups = mapping(spec.get("leaderWorkerTemplate"))
+    made = mapping(groups.get("workerTemplate"))
+    annotations = mapping(mapping(lws.get("metadata")).get("annotations"))
+    late = spec.get("startupPolicy") == "LeaderReady" or LWS_EXCLUSIVE in annotations
+    pod = as_written(expected({"metadata": {}, "spec": made.get("spec")}, late=late), flavor)
+    return replace(
+        leader,
+        role=_WORKER,
+        request=pod.request,
+        constraints=pod.constraints,
+        members=(Member(pod="", late=late),),
+    )
