@@ -245,6 +245,8 @@ class Gang:
     roots: tuple[str, ...] = ()
     """Uids of the pods whose deletion makes the owner build the whole gang anew; empty where every
     member is recreated by itself."""
+    notes: tuple[str, ...] = ()
+    """What its user should know although nothing is wrong, one sentence each."""
     connector: str | None = None
     """How key-value caches go from prefill to decode members, for ``Policy.mixed_pairs``."""
 

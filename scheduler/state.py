@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from scheduler.flavors import FlavorObject, read_flavor_object
-from scheduler.foreign import CLUSTER_SCOPED, ForeignObjects
+from scheduler.foreign import CLUSTER_SCOPED, OPEN_MODEL, ForeignObjects
 from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.fork import Forkable
 from scheduler.gang_index import GangIndex
 from scheduler.gangs.context import Context
+from scheduler.gangs.llmaz import read_model
 from scheduler.model import Gang, GangAssignment, Reason
 from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod, read_pod
@@ -37,8 +38,14 @@ Object = Mapping[str, Any]
 class ClusterState(Forkable):
     """Nodes, pods, gangs and what they refer to. Not thread-safe: one task owns it."""
 
-    def __init__(self, presets: Sequence[Hierarchy] = PRESETS, *, rewrites: bool = False) -> None:
-        """``presets``: node labels that are understood as levels; ``rewrites``: see ``Context``."""
+    def __init__(
+        self,
+        presets: Sequence[Hierarchy] = PRESETS,
+        *,
+        rewrites: bool = False,
+        compatibility: bool = False,
+    ) -> None:
+        """``presets``: node labels that are understood as levels; for the others see ``Context``."""
         self.pods: dict[str, Pod] = {}
         """Pods that are not finished, by uid."""
         self.namespaces: dict[str, Mapping[str, str]] = {}
@@ -51,6 +58,7 @@ class ClusterState(Forkable):
         """Owners of pods, models and PodGroups."""
         self._presets = presets
         self._rewrites = rewrites
+        self._compatibility = compatibility
         self._nodes: dict[str, Node] = {}
         self._on_node: dict[str, dict[str, RunningPod]] = {}
         self._states: dict[str, NodeState] = {}
@@ -245,6 +253,8 @@ class ClusterState(Forkable):
 
     def _take_foreign(self, kind: str, obj: Object, deleted: bool) -> None:
         if self.objects.take(kind, obj, deleted):
+            if kind == OPEN_MODEL:
+                self._note(f"OpenModel {_name(obj)}", () if deleted else read_model(obj).problems)
             namespace = text(mapping(obj.get("metadata")).get("namespace")) or "default"
             self._read_pods_again(self._gangs.looking_at(kind, namespace))
             self.generation += 1
@@ -350,6 +360,7 @@ class ClusterState(Forkable):
                     namespaces=self.namespaces,
                     objects=self.objects,
                     rewrites=self._rewrites,
+                    compatibility=self._compatibility,
                 )
             )
 
@@ -386,6 +397,4 @@ def _identity(kind: str, obj: Object) -> tuple[str, str]:
     namespace = text(mapping(obj.get("metadata")).get("namespace"))
     if kind in FOREIGN_KINDS:
         return ("" if kind in CLUSTER_SCOPED else namespace or "default"), _name(obj)
-    return (namespace or "default") if kind == "Pod" else (
-        namespace if kind == "Gang" else ""
-    ), _name(obj)
+    return {"Pod": namespace or "default", "Gang": namespace}.get(kind, ""), _name(obj)

@@ -35,11 +35,12 @@ _MAX_NAME = 253
 _MAX_KEY = 253 + 1 + 63
 """Characters of a label key. Every name that is asked for is looked up on all nodes."""
 _MAX_SLICES = 16
-_GANG_KEYS = (
+GANG_KEYS = (
     keys.GANG_SIZE, keys.GANG_MIN, keys.ROLES, keys.FLAVORS, keys.FLAVOR_SPEC,
     keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED, keys.SPREAD, keys.MODEL,
     keys.MODEL_BYTES, keys.ROLLBACK, keys.CONNECTOR,
 )  # fmt: skip
+"""Annotations that concern the whole gang: on one member they are enough."""
 _ROLE_KEYS = (
     keys.ROLE, keys.ROLE_MIN, keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED, keys.TOPOLOGY_SLICES,
     keys.TOPOLOGY_GROUP,
@@ -75,10 +76,10 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
     try:
         return _read(namespace, name, pods, context)
     except RequestError as error:
-        return _invalid(namespace, name, pods, str(error))
+        return invalid(namespace, name, pods, str(error))
 
 
-def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Gang:
+def invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Gang:
     """The gang as far as its pods show it, blocked while a member needs a node.
 
     One whose members all run is no request any more: a flavor that was deleted does not stop it.
@@ -86,7 +87,7 @@ def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Ga
     wrong = Reason(
         code=Code.INVALID_REQUEST,
         message=message[:900],
-        numbers={"membersPresent": len(pods)},
+        numbers={"membersPresent": sum(1 for pod in pods if pod.uid)},
     )
     podset = PodSet(
         role=DEFAULT_ROLE,
@@ -110,7 +111,7 @@ def _invalid(namespace: str, name: str, pods: Sequence[Pod], message: str) -> Ga
 
 def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Gang:
     _check_pods(name, pods)
-    asked = Asked.of(pods, _GANG_KEYS, "gang", context)
+    asked = Asked.of(pods, GANG_KEYS, "gang", context)
     if asked.values.get(keys.ROLLBACK, "delete") != "delete":
         value = show(asked.values[keys.ROLLBACK])
         raise asked.wrong(keys.ROLLBACK, f"{value} is unknown; the only value is delete")

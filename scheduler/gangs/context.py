@@ -21,5 +21,7 @@ class Context:
     objects: ForeignObjects = field(default_factory=ForeignObjects)
     rewrites: bool = False
     """Whether a webhook of ours writes flavors into pods: then one may need other pods than there are."""
+    compatibility: bool = False
+    """Whether flavors of llmaz mean exactly what they mean to its ResourceFungibility plugin."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Our annotation -> "object: field" that a source has translated into it, for texts of errors."""
