@@ -210,6 +210,8 @@ class Group:
         return replace(
             pod,
             request=leader.request if alike else pod.request,
+            written=leader.written if alike else None,
+            template=(alike and leader.template) or pod.template,
             constraints=constraints,
             priority=leader.priority,
             priority_class=leader.priority_class,
@@ -269,6 +271,8 @@ def _like(sibling: Pod, made: Pod) -> Pod:
         labels={**labels, **{key: made.labels[key] for key in own if key in made.labels}},
         annotations=annotations,
         request=sibling.request,
+        written=sibling.written,
+        template=sibling.template,
         constraints=sibling.constraints,
         namespace_selectors=sibling.namespace_selectors,
         priority=sibling.priority,
