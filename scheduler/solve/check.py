@@ -85,9 +85,8 @@ def _whole(gang: Gang, answer: GangAssignment) -> Iterator[str]:
 def _flavor_named(facts: Facts, gang: Gang, answer: GangAssignment) -> Iterator[str]:
     """Flavor, rank and the flavors passed over agree with the gang's list."""
     names = [flavor.name for flavor in gang.flavors]
-    runs_on = any(podset.running for podset in gang.podsets)
     nothing_new = answer.placed and not answer.slots and answer.flavor is None
-    if not facts.decides(gang) or (nothing_new and runs_on and answer.flavor_rank == 0):
+    if not facts.decides(gang) or (nothing_new and answer.flavor_rank == 0):
         return  # it may run on nodes that serve none of its flavors any more, and cannot grow
     better = names
     if answer.placed and names:

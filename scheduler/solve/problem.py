@@ -125,7 +125,7 @@ class GangRow:
     age: int
     """0 for the oldest of its priority class, 1 for the next."""
     forms: tuple[Form, ...]
-    """First the one that the gang has; only there members run, and then it has no other option."""
+    """First the one that the gang has; it is the only one when members run or the gang ``runs``."""
     flavors: tuple[FlavorRow, ...]
     options: tuple[Option, ...]
     """In the order of ``Option.cost``."""

@@ -20,13 +20,13 @@ def refusal(gang: Gang, flavor: str) -> Reason | None:
     if found is None or found.refusal is not None:
         return found.refusal if found is not None else None
     running = sum(len(podset.running) for podset in gang.podsets)
-    if not running:
+    if running:
+        text = f"its pods would have to be made anew for it, and {running} of them run"
+    elif not gang.min_members and not any(podset.min_count for podset in gang.podsets):
+        text = "it counts as running without any member, so its pods are not made anew for it"
+    else:
         return None
-    return Reason(
-        code=Code.PINNED_TO_RUNNING,
-        message=f"its pods would have to be made anew for it, and {running} of them run",
-        numbers={"running": running},
-    )
+    return Reason(code=Code.PINNED_TO_RUNNING, message=text, numbers={"running": running})
 
 
 def as_on(gang: Gang, flavor: str | None) -> Gang:

@@ -189,6 +189,16 @@ def test_running_members_pin_the_pods_as_they_are() -> None:
     assert message == "its pods would have to be made anew for it, and 1 of them run"
 
 
+def test_a_gang_without_a_minimum_keeps_its_pods() -> None:
+    """A gang that may start with nobody has what it needs: no pod of it is made anew."""
+    drawn = fleet("r1(n1@a100) r2(n3@ascend n4@ascend n5@ascend n6@ascend)")
+    idle = gang("llama", members=2, flavors=["ascend", "a100"], least=0)
+    for flavors in (idle.flavors, idle.flavors[:1]):
+        plan = decide(drawn, written(replace(idle, flavors=flavors), FOUR_ASCEND), pair("other"))
+        assert answer(plan, "llama").placed and answer(plan, "other").flavor == "ascend"
+        assert nodes_of(plan, "llama") == ("n1" if len(flavors) > 1 else "")
+
+
 def test_waiting_with_variants_is_explained_in_their_numbers() -> None:
     """Nothing fits: each flavor is explained with the members and requests that it would have."""
     drawn = fleet("r1(n1@a100 n2[8-1]@a100) r2(n3@ascend n4@ascend n5[8-2]@ascend n6[8-2]@ascend)")
