@@ -107,6 +107,16 @@ class ForeignObjects(Forkable):
             found = self.owner(namespace, controller_of(found))
 
 
+def identity(kind: str, obj: Object) -> tuple[str, str]:
+    """(namespace, name) by which an object of any kind is kept; the namespace is empty where none counts."""
+    if kind in KINDS:
+        return _key(kind, obj)
+    metadata = mapping(obj.get("metadata"))
+    namespace = text(metadata.get("namespace"))
+    where = {"Pod": namespace or "default", "Gang": namespace}
+    return where.get(kind, ""), text(metadata.get("name"))
+
+
 def _key(kind: str, obj: Object) -> tuple[str, str]:
     metadata = mapping(obj.get("metadata"))
     namespace = "" if kind in CLUSTER_SCOPED else text(metadata.get("namespace")) or "default"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from scheduler.foreign import CLUSTER_SCOPED, ForeignObjects
 from scheduler.fork import Forkable
@@ -16,7 +16,8 @@ from scheduler.pods import Pod
 class GangIndex(Forkable):
     """Pods in, gangs out; only gangs whose pods changed are read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, schedulers: Collection[str] = ()) -> None:
+        self._schedulers = schedulers
         self.sorted: tuple[Gang, ...] = ()
         """In the order of namespace and name, as of the last ``read``."""
         self._gangs: dict[str, Gang] = {}
@@ -50,7 +51,7 @@ class GangIndex(Forkable):
         self, pod: Pod, namespaces: Mapping[str, Mapping[str, str]], objects: ForeignObjects
     ) -> Iterable[str]:
         """Take a pod that is not there yet; gives the levels that nobody asked for before."""
-        claimed = claim(pod, namespaces)
+        claimed = claim(pod, namespaces, self._schedulers)
         if claimed is None:
             return ()
         source, name = claimed
@@ -89,6 +90,17 @@ class GangIndex(Forkable):
             for source, pod in members.values()
             if kind in source.WATCHES
         ]
+
+    def imagined(self, pod: Pod, context: Context) -> Gang | None:
+        """The gang that a pod would belong to, with the members it has and that pod; None for a plain pod."""
+        claimed = claim(pod, context.namespaces, self._schedulers)
+        if claimed is None:
+            return None
+        source, name = claimed
+        members = self._members.get(f"{pod.namespace}/{name}", {}).values()
+        pods = [p for _, p in members if not p.terminating and p.name != pod.name]
+        source = min((source, *(s for s, _ in members)), key=GANGS.index)
+        return source.read(pod.namespace, name, [*pods, pod], context)
 
     def mark_all(self) -> None:
         """Something that every gang may refer to has changed."""

@@ -7,13 +7,13 @@ topology objects change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from scheduler.flavors import FlavorObject, read_flavor_object
-from scheduler.foreign import CLUSTER_SCOPED, OPEN_MODEL, ForeignObjects
 from scheduler.foreign import KINDS as FOREIGN_KINDS
+from scheduler.foreign import OPEN_MODEL, ForeignObjects, identity
 from scheduler.fork import Forkable
 from scheduler.gang_index import GangIndex
 from scheduler.gangs.context import Context
@@ -44,8 +44,9 @@ class ClusterState(Forkable):
         *,
         rewrites: bool = False,
         compatibility: bool = False,
+        schedulers: Collection[str] = (),
     ) -> None:
-        """``presets``: node labels that are understood as levels; for the others see ``Context``."""
+        """``presets``: node labels that are understood as levels; for the others see ``gangs``."""
         self.pods: dict[str, Pod] = {}
         """Pods that are not finished, by uid."""
         self.namespaces: dict[str, Mapping[str, str]] = {}
@@ -57,8 +58,7 @@ class ClusterState(Forkable):
         self.objects = ForeignObjects()
         """Owners of pods, models and PodGroups."""
         self._presets = presets
-        self._rewrites = rewrites
-        self._compatibility = compatibility
+        self._settings = Context(rewrites=rewrites, compatibility=compatibility)
         self._nodes: dict[str, Node] = {}
         self._on_node: dict[str, dict[str, RunningPod]] = {}
         self._states: dict[str, NodeState] = {}
@@ -68,7 +68,7 @@ class ClusterState(Forkable):
         self._uid_of: dict[tuple[str, str], str] = {}
         self._wrong: dict[str, tuple[Problem, ...]] = {}
         """What is wrong, by uid of a pod, or kind and name of a node or flavor."""
-        self._gangs = GangIndex()
+        self._gangs = GangIndex(schedulers)
         self._hierarchies = Hierarchies()
         self._tree = TopologyTree.build((), ())
         self._tree_stale = False
@@ -97,7 +97,7 @@ class ClusterState(Forkable):
     def replace(self, kind: str, objects: Iterable[Object]) -> None:
         """Take all objects of a kind, after a relist: those that are not among them are gone."""
         objects = list(objects)
-        kept = {_identity(kind, obj) for obj in objects}
+        kept = {identity(kind, obj) for obj in objects}
         for namespace, name in [known for known in self._known(kind) if known not in kept]:
             metadata: dict[str, Any] = {"namespace": namespace, "name": name}
             if kind == "Pod":
@@ -289,6 +289,11 @@ class ClusterState(Forkable):
         self._refresh()
         return self._gangs.gang(key)
 
+    def imagined(self, pod: Pod) -> Gang | None:
+        """The gang that a pod would belong to if it existed, with it; None for a plain pod."""
+        self._refresh()
+        return self._gangs.imagined(pod, self._context())
+
     def gangs(self) -> tuple[Gang, ...]:
         """All gangs, in the order of namespace and name."""
         self._refresh()
@@ -352,17 +357,17 @@ class ClusterState(Forkable):
         for name in self._nodes.keys() - self._states.keys():
             self._states[name] = self._state(self._nodes[name])
         if self._gangs.stale:
-            self._gangs.read(
-                Context(
-                    flavors=self._flavors,
-                    levels=self._hierarchies.levels,
-                    resolve=self._hierarchies.resolve,
-                    namespaces=self.namespaces,
-                    objects=self.objects,
-                    rewrites=self._rewrites,
-                    compatibility=self._compatibility,
-                )
-            )
+            self._gangs.read(self._context())
+
+    def _context(self) -> Context:
+        return replace(
+            self._settings,
+            flavors=self._flavors,
+            levels=self._hierarchies.levels,
+            resolve=self._hierarchies.resolve,
+            namespaces=self.namespaces,
+            objects=self.objects,
+        )
 
     def _rebuild_tree(self) -> None:
         before = self._hierarchies
@@ -391,10 +396,3 @@ class ClusterState(Forkable):
 
 def _name(obj: Object) -> str:
     return text(mapping(obj.get("metadata")).get("name"))
-
-
-def _identity(kind: str, obj: Object) -> tuple[str, str]:
-    namespace = text(mapping(obj.get("metadata")).get("namespace"))
-    if kind in FOREIGN_KINDS:
-        return ("" if kind in CLUSTER_SCOPED else namespace or "default"), _name(obj)
-    return {"Pod": namespace or "default", "Gang": namespace}.get(kind, ""), _name(obj)

@@ -6,7 +6,7 @@ a pod, or None) and ``read`` (the gang of some pods; total: a wrong request is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from scheduler.foreign import ForeignObjects
@@ -40,8 +40,15 @@ GANGS: tuple[GangSource, ...] = (
 """An explicit ``muster.dev/gang`` is first, a pod by itself last."""
 
 
-def claim(pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> tuple[GangSource, str] | None:
-    """The source and gang name of a pod; None for a plain pod (design section 8, step 0)."""
+def claim(
+    pod: Pod, namespaces: Mapping[str, Mapping[str, str]], schedulers: Collection[str] = ()
+) -> tuple[GangSource, str] | None:
+    """The source and gang name of a pod; None for a plain pod (design section 8, step 0).
+
+    Only pods of ``schedulers`` are ours; of any when there are none given.
+    """
+    if schedulers and pod.scheduler_name not in schedulers:
+        return None
     if namespaces.get(pod.namespace, {}).get(MANAGED) == "false":
         return None
     for source in GANGS:
