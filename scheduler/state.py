@@ -387,9 +387,8 @@ class ClusterState(Forkable):
             self._gangs.mark_all()
 
     def _state(self, node: Node) -> NodeState:
-        pods = sorted(
-            self._on_node.get(node.name, {}).values(), key=lambda pod: (pod.namespace, pod.name)
-        )
+        here = self._on_node.get(node.name, {}).values()
+        pods = sorted(here, key=lambda pod: (pod.namespace, pod.name))
         used = Resources.sum(pod.request for pod in pods)
         return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
 
