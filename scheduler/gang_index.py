@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from scheduler.foreign import CLUSTER_SCOPED, ForeignObjects
 from scheduler.fork import Forkable
 from scheduler.gangs import GANGS, GangSource, claim
+from scheduler.gangs.annotated import DEFAULT_ROLE
 from scheduler.gangs.context import Context
-from scheduler.model import Gang
+from scheduler.keys import PLAN, ROLE
+from scheduler.model import Code, Gang
 from scheduler.pods import Pod
 
 
@@ -23,6 +26,9 @@ class GangIndex(Forkable):
         self._gangs: dict[str, Gang] = {}
         self._members: dict[str, dict[str, tuple[GangSource, Pod]]] = {}
         self._key_of: dict[str, str] = {}
+        self._done: dict[str, dict[str, Pod]] = {}
+        """Members that have succeeded and still exist, by gang and uid; also of gangs that are over."""
+        self._done_in: dict[str, str] = {}
         self._asked: Counter[str] = Counter()
         self._asked_by: dict[str, tuple[str, ...]] = {}
         """Levels by pod uid, as they were asked for when the pod was added."""
@@ -51,6 +57,7 @@ class GangIndex(Forkable):
         self, pod: Pod, namespaces: Mapping[str, Mapping[str, str]], objects: ForeignObjects
     ) -> Iterable[str]:
         """Take a pod that is not there yet; gives the levels that nobody asked for before."""
+        self.forget(pod)
         claimed = claim(pod, namespaces, self._schedulers)
         if claimed is None:
             return ()
@@ -80,6 +87,28 @@ class GangIndex(Forkable):
         for level in gone:
             del self._asked[level]
         return gone
+
+    def finish(self, pod: Pod) -> bool:
+        """Take a pod that has succeeded; whether it is a member that was not known as done."""
+        claimed = claim(pod, {}, self._schedulers)
+        if claimed is None or pod.uid in self._done_in:
+            return False
+        key = f"{pod.namespace}/{claimed[1]}"
+        self._done.setdefault(key, {})[pod.uid] = pod
+        self._done_in[pod.uid] = key
+        self._mark(key)
+        return True
+
+    def forget(self, pod: Pod) -> bool:
+        """Take a pod that is gone; whether it was a member that had succeeded."""
+        key = self._done_in.pop(pod.uid, None)
+        if key is None:
+            return False
+        del self._done[key][pod.uid]
+        if not self._done[key]:
+            del self._done[key]
+        self._mark(key)
+        return True
 
     def looking_at(self, kind: str, namespace: str) -> list[Pod]:
         """The members whose source looks up foreign objects of this kind and namespace."""
@@ -123,8 +152,57 @@ class GangIndex(Forkable):
             # Where sources share the pods of one gang, the first of them has the say.
             source = min((source for source, _ in members), key=GANGS.index)
             namespace, _, name = key.partition("/")
-            self._gangs[key] = source.read(namespace, name, pods, context)
+            gang = source.read(namespace, name, pods, context)
+            self._gangs[key] = _relieved(gang, _of_this_life(self._done.get(key, {}), pods))
         self._stale = set()
         self.sorted = tuple(
             sorted(self._gangs.values(), key=lambda gang: (gang.namespace, gang.name))
         )
+
+
+def _of_this_life(done: Mapping[str, Pod], pods: Sequence[Pod]) -> list[Pod]:
+    """Members that have succeeded beside ``pods``, and not in an earlier gang of the same name.
+
+    They have an owner in common, or were placed by the same plan.
+    """
+    if not done:
+        return []
+    owners = {pod.owner.uid for pod in pods if pod.owner}
+    plans = {pod.annotations[PLAN] for pod in pods if PLAN in pod.annotations}
+    return [
+        pod
+        for pod in done.values()
+        if (pod.owner and pod.owner.uid in owners) or pod.annotations.get(PLAN) in plans
+    ]
+
+
+def _relieved(gang: Gang, done: Sequence[Pod]) -> Gang:
+    """The gang without need of the members that have succeeded.
+
+    Its size stays; the minimum of a role, and that of the gang, is lower by each. One whose controller has
+    made another pod in its stead is not missed, so it does not count.
+    """
+    if not done:
+        return gang
+    lone = len(gang.podsets) == 1
+    roles = Counter(gang.podsets[0].role if lone else _role(pod) for pod in done)
+    gaps = [min(roles[p.role], max(0, p.size - len(p.members))) for p in gang.podsets]
+    podsets = tuple(
+        replace(podset, min_count=max(0, podset.min_count - gap))
+        for podset, gap in zip(gang.podsets, gaps, strict=True)
+    )
+    # The gang's minimum may be more than its PodSets have: members whose role is not known.
+    unknown = max(0, gang.min_members - gang.size)
+    fewer = sum(gaps) + min(unknown, len(done) - sum(gaps))
+    least = max(gang.min_members - fewer, sum(podset.min_count for podset in podsets))
+    members = [len(podset.members) for podset in podsets]
+    complete = sum(members) >= least and all(
+        count >= podset.min_count for count, podset in zip(members, podsets, strict=True)
+    )
+    waits = gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
+    blocked = None if waits and complete else gang.blocked
+    return replace(gang, podsets=podsets, min_members=least, blocked=blocked)
+
+
+def _role(pod: Pod) -> str:
+    return pod.annotations.get(ROLE, "").strip() or DEFAULT_ROLE

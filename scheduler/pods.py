@@ -59,6 +59,8 @@ class Pod:
     owner: Owner | None = None
     node: str | None = None
     finished: bool = False
+    succeeded: bool = False
+    """Whether it finished well: its work is done and nobody makes it anew."""
     terminating: bool = False
     gates: tuple[str, ...] = ()
     nominated: str | None = None
@@ -122,6 +124,7 @@ def read_pod(obj: Object) -> Pod:
         owner=_owner(metadata),
         node=text(spec.get("nodeName")) or None,
         finished=text(status.get("phase")) in FINISHED,
+        succeeded=status.get("phase") == "Succeeded",
         terminating=bool(metadata.get("deletionTimestamp")),
         gates=tuple(
             text(mapping(gate).get("name")) for gate in sequence(spec.get("schedulingGates"))

@@ -127,9 +127,12 @@ class ClusterState(Forkable):
         pod = read_pod(obj)
         stored = self._uid_of.get((pod.namespace, pod.name))
         if deleted or pod.finished:
-            if pod.uid in self.pods:
+            known = pod.uid in self.pods
+            if known:
                 self._drop_pod(self.pods[pod.uid])
-                self.generation += 1
+            done = not deleted and pod.succeeded
+            changed = self._gangs.finish(pod) if done else self._gangs.forget(pod)
+            self.generation += known or changed
             return
         pod = self._valued(pod)
         if pod == self.pods.get(pod.uid):

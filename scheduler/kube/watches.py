@@ -35,13 +35,13 @@ _ONLY_OF_LWS = frozenset({STATEFUL_SET, CONTROLLER_REVISION})
 def standard_sources() -> tuple[Source, ...]:
     """Everything that ``ClusterState`` is made of, and kube-scheduler's Lease to see its restarts.
 
-    Finished pods are left out, as kube-scheduler does: a pod that finishes arrives as ``DELETED``.
+    Finished pods are among them, unlike in kube-scheduler: a selector by phase would show a pod that
+    finishes as ``DELETED``, with the object from before, so that nobody could tell how it ended.
     """
-    unfinished = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
     return (
         Source(resource=NODES),
         Source(resource=NAMESPACES),
-        Source(resource=PODS, query=unfinished),
+        Source(resource=PODS),
         Source(resource=FLAVORS),
         Source(resource=GANGS),
         Source(resource=TOPOLOGIES, optional=True),
