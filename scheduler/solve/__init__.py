@@ -1,8 +1,8 @@
 """The decision: ``solve(snapshot, policy) -> Plan``, pure and deterministic.
 
-``build`` turns the snapshot into integers, ``one``/``count`` place each gang exactly on its own, ``greedy``
-lines them up, ``cpsat`` improves and proves where gangs compete, ``terms`` says what is better and
-``reasons`` why.
+``build`` turns the snapshot into integers (with ``variants``, ``offer``, ``options`` and ``couple``),
+``one``/``count`` place each gang exactly on its own, ``greedy`` lines them up, ``cpsat`` improves and
+proves where gangs compete, ``terms`` says what is better and ``reasons`` why.
 """
 
 from __future__ import annotations
