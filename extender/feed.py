@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from scheduler.advice import ScaleOut
 from scheduler.model import Gang, GangAssignment
 
 
@@ -24,6 +25,8 @@ class GangView:
     """The present decision, or that of its last reservation; None before the first one."""
     text: str = ""
     """Why it waits or sits where it sits: the text of ``muster explain``."""
+    scale_out: tuple[ScaleOut, ...] = ()
+    """Which nodes would start it while it waits for room."""
     deleted: bool = False
 
 

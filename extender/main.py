@@ -199,6 +199,7 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
             gc.freeze()
             group.create_task(service.engine.run())
             group.create_task(service.reporter.run())
+            group.create_task(service.advisory.run())
             group.create_task(election.run())
     finally:
         service.engine.stop_leading()

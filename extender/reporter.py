@@ -15,6 +15,7 @@ import structlog
 
 from extender.config import Config
 from extender.ports import ClusterWrites
+from scheduler.advice import ScaleOut
 from scheduler.gang_object import (
     Phase,
     Record,
@@ -29,6 +30,7 @@ from scheduler.model import Code, Gang, GangAssignment, awaited
 from scheduler.progress import whole
 from scheduler.recovery import partial
 from scheduler.reservation import Reservation, State
+from scheduler.scale_out import wanted
 from scheduler.solve.reasons import explain
 from scheduler.state import ClusterState
 
@@ -69,6 +71,8 @@ class Reporter:
         self._telling: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self.leading: Callable[[], bool] = lambda: False
+        self.advice: Callable[[str], tuple[ScaleOut, ...] | None] = lambda _: None
+        """Which nodes would start the gang of a key; None while that is not worked out."""
         self.listeners: list[Callable[[str], None]] = []
         """Called with the key of each gang whose record was written or deleted."""
 
@@ -109,7 +113,17 @@ class Reporter:
             assignment=assignment,
             message=explain(gang, assignment),
             bound=running,
+            scale_out=self._scale_out(gang, assignment, known),
         )
+
+    def _scale_out(
+        self, gang: Gang, assignment: GangAssignment, known: Record | None
+    ) -> tuple[ScaleOut, ...]:
+        """After a restart the advice on record stands until there is a newer one."""
+        if not wanted(assignment):
+            return ()
+        advice = self.advice(gang.key)
+        return known.scale_out if advice is None and known else advice or ()
 
     def _reserved_record(self, gang: Gang, reservation: Reservation, running: int) -> Record:
         phase = _PHASE[reservation.state]

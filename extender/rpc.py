@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -17,8 +18,10 @@ from grpc_reflection.v1alpha import reflection as grpc_reflection
 from extender.feed import GangView
 from extender.muster_v1 import placement_pb2 as pb
 from extender.muster_v1 import placement_pb2_grpc as pb_grpc
-from extender.rpc_convert import gang_message, plan_response
+from extender.rpc_convert import gang_message, plan_response, scale_out
+from scheduler.advice import ScaleOut
 from scheduler.model import Plan
+from scheduler.plan_json import Advice
 from scheduler.snapshot import Snapshot
 
 log = structlog.get_logger("muster.rpc")
@@ -40,6 +43,18 @@ class InvalidManifests(Exception):
     """Manifests that cannot be planned; the text names the object and the field."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The answer to a what-if question."""
+
+    snapshot: Snapshot
+    plan: Plan
+    seconds: float
+    """That the decision took."""
+    advice: Advice
+    """For gangs that wait for room, by key."""
+
+
 class GangService(Protocol):
     """What the calls are answered from: the live service, or a few values in a test."""
 
@@ -55,8 +70,14 @@ class GangService(Protocol):
     def explain(self, namespace: str, name: str) -> str | None:
         """The text of ``muster explain``; None when there is no such gang."""
 
-    async def plan(self, manifests: bytes, live: bool) -> tuple[Snapshot, Plan, float]:
-        """Decide about ``manifests``, on top of the cluster if ``live``; with the seconds it took.
+    async def scale_out(self, namespace: str, name: str) -> tuple[ScaleOut, ...]:
+        """Which nodes would start the gang now; empty when it does not wait for room.
+
+        Must not hold up the event loop.
+        """
+
+    async def plan(self, manifests: bytes, live: bool) -> Planned:
+        """Decide about ``manifests``, on top of the cluster if ``live``.
 
         Raises ``InvalidManifests``. Must not hold up the event loop.
         """
@@ -92,12 +113,10 @@ class Placement(pb_grpc.PlacementServiceServicer):
         elif request.live:
             await self._ready(context)
         try:
-            snapshot, plan, seconds = await self._service.plan(
-                request.manifests, bool(key) or request.live
-            )
+            planned = await self._service.plan(request.manifests, bool(key) or request.live)
         except InvalidManifests as error:
             await _abort(context, _INVALID, f"manifests: {error}")
-        return plan_response(snapshot, plan, seconds, key)
+        return plan_response(planned.snapshot, planned.plan, planned.seconds, planned.advice, key)
 
     async def GetGang(self, request: pb.GetGangRequest, context: Context) -> pb.Gang:
         """One gang; see the proto."""
@@ -108,6 +127,12 @@ class Placement(pb_grpc.PlacementServiceServicer):
         view = await self._known(request.gang, context)
         text = self._service.explain(view.gang.namespace, view.gang.name)
         return pb.ExplainResponse(text=view.text if text is None else text)
+
+    async def ScaleOut(self, request: pb.ScaleOutRequest, context: Context) -> pb.ScaleOutResponse:
+        """Which nodes would start a gang; see the proto."""
+        gang = (await self._known(request.gang, context)).gang
+        advice = await self._service.scale_out(gang.namespace, gang.name)
+        return pb.ScaleOutResponse(flavors=[scale_out(one) for one in advice])
 
     async def WatchGangs(
         self, request: pb.WatchGangsRequest, context: Context

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from extender.feed import GangView
 from extender.muster_v1 import placement_pb2 as pb
+from scheduler.advice import ScaleOut
 from scheduler.model import (
     Gang,
     GangAssignment,
@@ -15,17 +16,20 @@ from scheduler.model import (
     Slot,
     TopologyRequest,
 )
-from scheduler.plan_json import plan_document
+from scheduler.plan_json import Advice, plan_document
 from scheduler.snapshot import Snapshot
-from topology.resources import Resources
 
 
-def plan_response(snapshot: Snapshot, plan: Plan, seconds: float, key: str = "") -> pb.PlanResponse:
+def plan_response(
+    snapshot: Snapshot, plan: Plan, seconds: float, advice: Advice, key: str = ""
+) -> pb.PlanResponse:
     """The plan document; of the gang ``namespace/name`` alone when ``key`` is given."""
     document = plan_document(snapshot, plan, seconds)
     solver = document["solver"]
     return pb.PlanResponse(
-        gangs=[decision(a) for a in plan.assignments if not key or a.key == key],
+        gangs=[
+            decision(a, advice.get(a.key, ())) for a in plan.assignments if not key or a.key == key
+        ],
         solver=pb.SolverReport(
             status=f"STATUS_{solver['status'].upper()}",
             objective=solver["objective"],
@@ -36,7 +40,7 @@ def plan_response(snapshot: Snapshot, plan: Plan, seconds: float, key: str = "")
     )
 
 
-def decision(assignment: GangAssignment) -> pb.Decision:
+def decision(assignment: GangAssignment, advice: tuple[ScaleOut, ...]) -> pb.Decision:
     """One gang's part of a plan."""
     return pb.Decision(
         namespace=assignment.namespace,
@@ -54,6 +58,24 @@ def decision(assignment: GangAssignment) -> pb.Decision:
         ],
         load_seconds=assignment.load_seconds,
         reason=_reason(assignment.reason) if assignment.reason else None,
+        scale_out=[scale_out(one) for one in advice],
+    )
+
+
+def scale_out(advice: ScaleOut) -> pb.ScaleOut:
+    """What one flavor lacks."""
+    return pb.ScaleOut(
+        flavor=advice.flavor,
+        nodes=advice.nodes,
+        at_most=advice.at_most,
+        cost_per_hour=advice.cost_per_hour,
+        cheapest=advice.cheapest,
+        like=advice.like,
+        level=advice.level,
+        domains=advice.domains,
+        node_selector=advice.node_selector,
+        resources=advice.resources.quantities(),
+        message=advice.message,
     )
 
 
@@ -65,7 +87,7 @@ def gang_message(view: GangView) -> pb.Gang:
         name=gang.name,
         spec=_spec(gang),
         phase=f"PHASE_{view.phase.upper()}",
-        decision=decision(view.assignment) if view.assignment else None,
+        decision=decision(view.assignment, view.scale_out) if view.assignment else None,
         message=view.text,
         members=_members(gang, view.assignment),
         deleted=view.deleted,
@@ -93,7 +115,7 @@ def _podset(podset: PodSet) -> pb.PodSet:
         role=podset.role,
         size=podset.size,
         min_count=podset.min_count,
-        request=_quantities(podset.request),
+        request=podset.request.quantities(),
         topology=_topology(podset.topology),
         slices=[pb.Slice(level=item.level, size=item.size) for item in podset.slices],
         group=podset.group or "",
@@ -105,11 +127,6 @@ def _topology(request: TopologyRequest) -> pb.TopologyRequest | None:
     if request == TopologyRequest():
         return None
     return pb.TopologyRequest(required=request.required or "", preferred=request.preferred or "")
-
-
-def _quantities(resources: Resources) -> dict[str, str]:
-    """CPU is counted in thousandths, everything else in ones."""
-    return {name: f"{resources[name]}{'m' if name == 'cpu' else ''}" for name in resources}
 
 
 def _members(gang: Gang, assignment: GangAssignment | None) -> Iterator[pb.Member]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from extender.advisory import Advisory
 from extender.config import Config
 from extender.engine import Engine
 from extender.executor import Executor
@@ -52,6 +53,8 @@ class Service:
         self.executor = executor
         self.reporter = reporter
         self.metrics = metrics
+        self.advisory = Advisory(engine, reporter)
+        reporter.advice = self.advisory.of
         self.synced = False
         self.watch_counters: Callable[[], Mapping[str, Counters]] = dict
         """What the reflectors counted, by kind; set by the composition root."""

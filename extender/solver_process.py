@@ -47,7 +47,7 @@ class SolverProcess:
 
     def solve(self, snapshot: Snapshot, policy: Policy) -> Plan:
         """Decide about every gang of the snapshot, as ``scheduler.solve.solve`` does."""
-        problem = build(snapshot)
+        problem = build(snapshot, policy)
         if len(problem.gangs) <= 1:
             return plan_of(snapshot, problem, decide(problem, policy))
         try:

@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncIterator
 
 from extender.feed import Feed, GangView
-from extender.rpc import InvalidManifests
+from extender.rpc import InvalidManifests, Planned
 from extender.service import Service
 from extender.tools.documents import InputError, objects_in
 from extender.tools.inputs import understand
+from scheduler.advice import ScaleOut
 from scheduler.cycle import Decision, decide
-from scheduler.model import Plan
+from scheduler.model import GangAssignment
+from scheduler.scale_out import Advisor, scale_out, wanted
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
 
@@ -42,8 +44,19 @@ class Views:
         view = self.gang(namespace, name)
         return view.text if view is not None else None
 
-    async def plan(self, manifests: bytes, live: bool) -> tuple[Snapshot, Plan, float]:
-        """Decide about ``manifests``, on top of the cluster if ``live``; with the seconds it took.
+    async def scale_out(self, namespace: str, name: str) -> tuple[ScaleOut, ...]:
+        """Which nodes would start the gang now; empty when it does not wait for room."""
+        engine = self._service.engine
+        key = f"{namespace}/{name}"
+        if not wanted(engine.latest.get(key) or GangAssignment(namespace=namespace, gang=name)):
+            return ()
+        snapshot = engine.snapshot()
+        gangs = [gang for gang in snapshot.gangs if gang.key == key]
+        advisor = await asyncio.to_thread(Advisor, snapshot, engine.config.policy)
+        return await asyncio.to_thread(advisor.advise, gangs[0]) if gangs else ()
+
+    async def plan(self, manifests: bytes, live: bool) -> Planned:
+        """Decide about ``manifests``, on top of the cluster if ``live``.
 
         Raises ``InvalidManifests``.
         """
@@ -59,7 +72,10 @@ class Views:
         )
         if decision.violations:
             raise RuntimeError(f"the plan broke a rule: {decision.violations[0]}")
-        return snapshot, decision.plan, time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        policy = engine.config.policy
+        advice = await asyncio.to_thread(scale_out, snapshot, decision.plan, policy)
+        return Planned(snapshot=snapshot, plan=decision.plan, seconds=seconds, advice=advice)
 
     def _view(self, key: str) -> GangView | None:
         gang = self._service.state.gang(key)
@@ -71,6 +87,7 @@ class Views:
             phase=record.phase.value,
             assignment=record.assignment,
             text=record.message,
+            scale_out=record.scale_out,
         )
 
 

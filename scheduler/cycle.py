@@ -38,12 +38,12 @@ class Decision:
 
 def decide(snapshot: Snapshot, policy: Policy, solve: Solve) -> Decision:
     """Solve and have the independent checker go over the answer. A plan with violations is not to be used."""
-    return checked(snapshot, solve(snapshot, policy))
+    return checked(snapshot, solve(snapshot, policy), policy)
 
 
-def checked(snapshot: Snapshot, plan: Plan) -> Decision:
+def checked(snapshot: Snapshot, plan: Plan, policy: Policy = Policy()) -> Decision:
     """The plan with what the independent checker has to say about it."""
-    return Decision(snapshot=snapshot, plan=plan, violations=verify(snapshot, plan))
+    return Decision(snapshot=snapshot, plan=plan, violations=verify(snapshot, plan, policy))
 
 
 def acceptable(decision: Decision, fresh: Snapshot) -> tuple[GangAssignment, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from scheduler.advice import ScaleOut, advice_documents, read_advice
 from scheduler.keys import API_VERSION
 from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason, Slot
 from topology.resources import Resources
@@ -51,6 +52,8 @@ class Record:
     """Code of the reason why it waits."""
     incarnation: str = ""
     """As ``Gang.incarnation``."""
+    scale_out: tuple[ScaleOut, ...] = ()
+    """Which nodes would start it while it waits."""
 
 
 def object_name(gang: str) -> str:
@@ -97,7 +100,7 @@ def _podset(podset: PodSet) -> dict[str, Any]:
         "role": podset.role,
         "size": podset.size,
         "min": podset.min_count,
-        "request": {name: quantity(name, podset.request[name]) for name in podset.request},
+        "request": podset.request.quantities(),
         "topology": _without_none(
             {
                 "required": podset.topology.required,
@@ -141,6 +144,8 @@ def gang_status(record: Record, gang: Gang) -> dict[str, Any]:
     }
     if reason:
         status["numbers"] = dict(reason.numbers)
+    if record.scale_out:
+        status["scaleOut"] = advice_documents(record.scale_out)
     return status
 
 
@@ -157,7 +162,7 @@ def slot_document(slot: Slot) -> dict[str, Any]:
         "role": slot.role,
         "rank": slot.rank,
         "node": slot.node,
-        "request": {name: quantity(name, slot.request[name]) for name in slot.request},
+        "request": slot.request.quantities(),
         **({"late": True} if slot.late else {}),
     }
 
@@ -199,6 +204,7 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
         bound=bound if isinstance(bound, int) else 0,
         reason=str(status.get("reason") or ""),
         incarnation=str(spec.get("incarnation") or ""),
+        scale_out=read_advice(status.get("scaleOut")),
     )
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+from scheduler.advice import ScaleOut, advice_documents
 from scheduler.gang_object import reason_document
 from scheduler.model import GangAssignment, PassedOver, Plan, Slot
 from scheduler.snapshot import Snapshot
 
 Document = dict[str, Any]
+Advice = Mapping[str, tuple[ScaleOut, ...]]
 
 
-def plan_document(snapshot: Snapshot, plan: Plan, seconds: float) -> Document:
-    """The document; ``seconds``, the wall-clock time of the decision, is its only varying part."""
+def plan_document(
+    snapshot: Snapshot, plan: Plan, seconds: float, advice: Advice = MappingProxyType({})
+) -> Document:
+    """The document; ``seconds``, the wall-clock time of the decision, is its only varying part.
+
+    ``advice`` is shown with the gangs that wait, by their key.
+    """
     return {
-        "gangs": [_gang(assignment) for assignment in plan.assignments],
+        "gangs": [_gang(one, advice.get(one.key, ())) for one in plan.assignments],
         "solver": {
             "status": plan.status.value,
             "objective": list(plan.objective),
@@ -32,7 +41,8 @@ def _pending(snapshot: Snapshot) -> int:
     return sum(len(podset.pending) for gang in snapshot.gangs for podset in gang.podsets)
 
 
-def _gang(assignment: GangAssignment) -> Document:
+def _gang(assignment: GangAssignment, advice: tuple[ScaleOut, ...]) -> Document:
+    scale_out = {"scaleOut": advice_documents(advice)} if advice else {}
     return {
         "namespace": assignment.namespace,
         "name": assignment.gang,
@@ -44,6 +54,7 @@ def _gang(assignment: GangAssignment) -> Document:
         "domains": {level: list(names) for level, names in assignment.domains.items()},
         "loadSeconds": assignment.load_seconds,
         "reason": reason_document(assignment.reason) if assignment.reason else None,
+        **scale_out,
     }
 
 

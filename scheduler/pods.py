@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scheduler.keys import GATE, GROUP, ROLLBACK
+from scheduler import rewrite
+from scheduler.keys import GATE, GROUP, ORIGINAL, ROLLBACK
 from scheduler.model import Constraints
 from scheduler.pod_constraints import NamespaceSelectors, read_constraints
 from scheduler.pod_requests import is_extended, read_request
@@ -77,6 +78,10 @@ class Pod:
     scheduler_name: str = "default-scheduler"
     scheduling_group: str = ""
     """Name of the native PodGroup it belongs to (``spec.schedulingGroup``)."""
+    written: str | None = None
+    """The flavor that admission wrote into it; None while it is as its owner made it."""
+    template: str = ""
+    """``rewrite.template`` of a pod that has no node yet: what other flavors would make of it."""
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -133,6 +138,8 @@ def read_pod(obj: Object) -> Pod:
         priority_class_name=text(spec.get("priorityClassName")),
         scheduling_group=text(mapping(spec.get("schedulingGroup")).get("podGroupName")),
         scheduler_name=text(spec.get("schedulerName")) or "default-scheduler",
+        written=rewrite.written(obj),
+        template="" if spec.get("nodeName") else rewrite.template(obj),
         problems=tuple(
             Problem(subject=f"Pod {namespace}/{name}", field=where, message=message)
             for where, message in (*wrong, *more, *too_long)
@@ -152,7 +159,7 @@ def _annotations(metadata: Object) -> tuple[dict[str, str], list[tuple[str, str]
     """Our annotations and (key, message) of those that cannot be used."""
     found, wrong = {}, []
     for key, value in mapping(metadata.get("annotations")).items():
-        if not str(key).startswith(_OWN) and key not in POD_ANNOTATIONS:
+        if key == ORIGINAL or not (str(key).startswith(_OWN) or key in POD_ANNOTATIONS):
             continue
         shown = value if isinstance(value, str) else str(value)
         if shown is not value:

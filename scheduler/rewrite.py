@@ -12,6 +12,7 @@ others only where it lists them, adds its node selector, and does what its overl
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from scheduler.overlay import Overlay, read_overlay
 from scheduler.pod_requests import is_extended, read_request
 from topology.model import Flavor
 from topology.resources import CPU, Resources
-from topology.untyped import mapping, sequence, text
+from topology.untyped import mapping, remembered, sequence, text
 
 Object = Mapping[str, Any]
 Path = tuple[Any, ...]
@@ -32,6 +33,8 @@ Edit = tuple[Path, Any]
 ENGINE = "model-runner"
 """Name of the engine's container in every pod of llmaz."""
 
+_PLANNED = ("overhead", "resources", "nodeSelector", "tolerations")
+_PLANNED_OF_CONTAINER = ("name", "resources", "restartPolicy")
 _MAX_RECORD = 128_000
 """Characters; the API server takes 256 KiB for all annotations of a pod."""
 _MAX_EDITS = 1_000
@@ -70,6 +73,39 @@ def restored(pod: Object) -> Object:
     for key in (WRITTEN, ORIGINAL):
         pod = _put(pod, ("metadata", "annotations", key), None)
     return pod
+
+
+def template(pod: Object) -> str:
+    """What the planner must know of the pod to tell what a flavor would make of it: JSON of a pod.
+
+    The part that decides what it requests and where it may stand, as it was before a flavor was written.
+    Equal for all pods of one owner; empty where the pod is no JSON.
+    """
+    part = _planned(pod)
+    record = _at(pod, ("metadata", "annotations", ORIGINAL))
+    if record is not None:
+        return remembered(_template_before, [part, record])
+    try:
+        return sys.intern(json.dumps(part, separators=(",", ":")))
+    except (ValueError, TypeError, RecursionError):
+        return ""
+
+
+def _template_before(value: Any) -> str:
+    part, record = value
+    whole = {**part, "metadata": {"annotations": {ORIGINAL: record}}}
+    return template(_planned(restored(whole)))
+
+
+def _planned(pod: Object) -> Object:
+    spec = mapping(pod.get("spec"))
+    part = {key: spec[key] for key in _PLANNED if key in spec}
+    for kind in ("containers", "initContainers"):
+        part[kind] = [
+            {key: item[key] for key in _PLANNED_OF_CONTAINER if key in item}
+            for item in map(mapping, sequence(spec.get(kind)))
+        ]
+    return {"spec": part}
 
 
 def write(pod: Object, flavor: Flavor) -> Object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from scheduler import foreign
 from scheduler.keys import API_VERSION, GROUP
 from scheduler.state import ClusterState
 from topology import keys
@@ -123,5 +124,6 @@ def state_of(objects: Iterable[Object]) -> ClusterState:
     """A ``ClusterState`` that saw ``objects`` in this order."""
     state = ClusterState()
     for obj in objects:
-        state.apply(obj["kind"], "ADDED", obj)
+        kind = foreign.kind_of(obj)
+        state.apply(kind if kind in foreign.KINDS else obj["kind"], "ADDED", obj)
     return state

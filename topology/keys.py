@@ -34,6 +34,7 @@ KUEUE_PODSET = "kueue.x-k8s.io/podset"  # label
 KUEUE_POD_GROUP = "kueue.x-k8s.io/pod-group-name"  # label
 KUEUE_POD_GROUP_COUNT = "kueue.x-k8s.io/pod-group-total-count"  # annotation
 JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"  # label
+JOBSET_ROLE = "jobset.sigs.k8s.io/replicatedjob-name"  # label
 
 # KWOK - https://kwok.sigs.k8s.io/docs/user/kwok-manage-nodes-and-pods/
 KWOK_NODE = "kwok.x-k8s.io/node"
@@ -139,6 +140,7 @@ VOLCANO_POD_GROUP = "scheduling.k8s.io/group-name"  # annotation
 KAI_POD_GROUP = "pod-group-name"  # annotation
 KAI_SUBGROUP = "kai.scheduler/subgroup-name"  # label
 VOLCANO_TASK = "volcano.sh/task-spec"  # annotation and label
+VOLCANO_PARTITION = "volcano.sh/partition-id"  # label
 
 # KServe - pkg/constants; llm-d - llm-d-modelservice charts, KServe's LLMInferenceService
 KSERVE_SERVICE = "serving.kserve.io/inferenceservice"  # label

@@ -87,6 +87,10 @@ class Resources:
                 raise ValueError(f"{name}: {error}") from None
         return cls(amounts)
 
+    def quantities(self) -> dict[str, str]:
+        """As a Kubernetes resource list, the inverse of ``parse``: cpu in thousandths, all else in ones."""
+        return {name: f"{self[name]}{'m' if name == CPU else ''}" for name in self}
+
     @classmethod
     def sum(cls, vectors: Iterable[Resources]) -> Resources:
         """The sum of any number of vectors."""

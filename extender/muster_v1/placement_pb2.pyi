@@ -74,6 +74,18 @@ class ExplainResponse(_message.Message):
     text: str
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
+class ScaleOutRequest(_message.Message):
+    __slots__ = ("gang",)
+    GANG_FIELD_NUMBER: _ClassVar[int]
+    gang: GangName
+    def __init__(self, gang: _Optional[_Union[GangName, _Mapping]] = ...) -> None: ...
+
+class ScaleOutResponse(_message.Message):
+    __slots__ = ("flavors",)
+    FLAVORS_FIELD_NUMBER: _ClassVar[int]
+    flavors: _containers.RepeatedCompositeFieldContainer[ScaleOut]
+    def __init__(self, flavors: _Optional[_Iterable[_Union[ScaleOut, _Mapping]]] = ...) -> None: ...
+
 class GangName(_message.Message):
     __slots__ = ("namespace", "name")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -172,7 +184,7 @@ class Slice(_message.Message):
     def __init__(self, level: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("namespace", "name", "status", "flavor", "flavor_rank", "passed_over", "members", "domains", "load_seconds", "reason")
+    __slots__ = ("namespace", "name", "status", "flavor", "flavor_rank", "passed_over", "members", "domains", "load_seconds", "reason", "scale_out")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Decision.Status]
@@ -191,6 +203,7 @@ class Decision(_message.Message):
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SCALE_OUT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     name: str
     status: Decision.Status
@@ -201,7 +214,55 @@ class Decision(_message.Message):
     domains: _containers.RepeatedCompositeFieldContainer[Domains]
     load_seconds: int
     reason: Reason
-    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Decision.Status, str]] = ..., flavor: _Optional[str] = ..., flavor_rank: _Optional[int] = ..., passed_over: _Optional[_Iterable[_Union[PassedOver, _Mapping]]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., domains: _Optional[_Iterable[_Union[Domains, _Mapping]]] = ..., load_seconds: _Optional[int] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ...) -> None: ...
+    scale_out: _containers.RepeatedCompositeFieldContainer[ScaleOut]
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[Decision.Status, str]] = ..., flavor: _Optional[str] = ..., flavor_rank: _Optional[int] = ..., passed_over: _Optional[_Iterable[_Union[PassedOver, _Mapping]]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., domains: _Optional[_Iterable[_Union[Domains, _Mapping]]] = ..., load_seconds: _Optional[int] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., scale_out: _Optional[_Iterable[_Union[ScaleOut, _Mapping]]] = ...) -> None: ...
+
+class ScaleOut(_message.Message):
+    __slots__ = ("flavor", "nodes", "at_most", "cost_per_hour", "cheapest", "like", "level", "domains", "node_selector", "resources", "message")
+    class DomainsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class NodeSelectorEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ResourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FLAVOR_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    AT_MOST_FIELD_NUMBER: _ClassVar[int]
+    COST_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    CHEAPEST_FIELD_NUMBER: _ClassVar[int]
+    LIKE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    NODE_SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    flavor: str
+    nodes: int
+    at_most: bool
+    cost_per_hour: str
+    cheapest: bool
+    like: str
+    level: str
+    domains: _containers.ScalarMap[str, int]
+    node_selector: _containers.ScalarMap[str, str]
+    resources: _containers.ScalarMap[str, str]
+    message: str
+    def __init__(self, flavor: _Optional[str] = ..., nodes: _Optional[int] = ..., at_most: _Optional[bool] = ..., cost_per_hour: _Optional[str] = ..., cheapest: _Optional[bool] = ..., like: _Optional[str] = ..., level: _Optional[str] = ..., domains: _Optional[_Mapping[str, int]] = ..., node_selector: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class PassedOver(_message.Message):
     __slots__ = ("flavor", "reason")

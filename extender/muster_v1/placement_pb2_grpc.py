@@ -54,6 +54,11 @@ class PlacementServiceStub:
                 request_serializer=extender_dot_muster__v1_dot_placement__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=extender_dot_muster__v1_dot_placement__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.ScaleOut = channel.unary_unary(
+                '/muster.v1.PlacementService/ScaleOut',
+                request_serializer=extender_dot_muster__v1_dot_placement__pb2.ScaleOutRequest.SerializeToString,
+                response_deserializer=extender_dot_muster__v1_dot_placement__pb2.ScaleOutResponse.FromString,
+                _registered_method=True)
 
 
 class PlacementServiceServicer:
@@ -82,7 +87,15 @@ class PlacementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """The text of `muster explain`, of the gang's event and of its status: at most 1,000 characters.
+        """The text of the gang's event and of its status, which `muster explain` prints: at most 1,000 characters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScaleOut(self, request, context):
+        """Which new nodes would start a gang that waits for room, for each of its flavors, worked out now. A
+        watch carries the same in `Gang.decision.scale_out`, which may be some seconds old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +123,11 @@ def add_PlacementServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=extender_dot_muster__v1_dot_placement__pb2.ExplainRequest.FromString,
                     response_serializer=extender_dot_muster__v1_dot_placement__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ScaleOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScaleOut,
+                    request_deserializer=extender_dot_muster__v1_dot_placement__pb2.ScaleOutRequest.FromString,
+                    response_serializer=extender_dot_muster__v1_dot_placement__pb2.ScaleOutResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -220,6 +238,33 @@ class PlacementService:
             '/muster.v1.PlacementService/Explain',
             extender_dot_muster__v1_dot_placement__pb2.ExplainRequest.SerializeToString,
             extender_dot_muster__v1_dot_placement__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScaleOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/muster.v1.PlacementService/ScaleOut',
+            extender_dot_muster__v1_dot_placement__pb2.ScaleOutRequest.SerializeToString,
+            extender_dot_muster__v1_dot_placement__pb2.ScaleOutResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 
 from extender.tools import plan
 from extender.tools.documents import reports_bad_input
 from extender.tools.inputs import add_cluster, add_files, load
+from scheduler.advice import ScaleOut, lines
+from scheduler.gang_object import read_record
+from scheduler.scale_out import Advisor, beside, wanted
 from scheduler.solve.reasons import explain
 
 FOUND, UNKNOWN_GANG = 0, 1
@@ -43,8 +47,16 @@ def _planned(args: argparse.Namespace, namespace: str, name: str) -> str | None:
     decision = plan.decide(inputs, inputs.policy)
     for gang, assignment in decision.gangs:
         if (gang.namespace, gang.name) == (namespace, name):
-            return explain(gang, assignment)
+            text = explain(gang, assignment)
+            if not wanted(assignment):
+                return text
+            advisor = Advisor(beside(decision.snapshot, decision.plan), inputs.policy)
+            return _with_advice(text, advisor.advise(gang))
     return None
+
+
+def _with_advice(text: str, advice: Iterable[ScaleOut]) -> str:
+    return "\n".join((text, *(f"    scale-out: {line}" for line in lines(advice))))
 
 
 def _live(args: argparse.Namespace, namespace: str, name: str) -> str | None:
@@ -53,5 +65,7 @@ def _live(args: argparse.Namespace, namespace: str, name: str) -> str | None:
     obj = live.gang(args, namespace, name)
     if obj is None:
         return None
-    status = obj.get("status") or {}
-    return str(status.get("message") or "Muster has not looked at this gang yet; is it running?")
+    record = read_record(obj)
+    if record is None or not record.message:
+        return "Muster has not looked at this gang yet; is it running?"
+    return _with_advice(record.message, record.scale_out)

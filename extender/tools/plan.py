@@ -7,16 +7,18 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from extender import config
 from extender.tools import table, yaml_text
 from extender.tools.documents import read_documents, reports_bad_input
 from extender.tools.inputs import Inputs, add_files, load
+from scheduler.advice import lines
 from scheduler.model import Gang, GangAssignment, Plan
-from scheduler.plan_json import plan_document
+from scheduler.plan_json import Advice, plan_document
 from scheduler.policy import Policy
+from scheduler.scale_out import scale_out
 from scheduler.snapshot import Snapshot
 from scheduler.solve import solve
 from scheduler.solve.check import verify
@@ -52,11 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the plan. 0: all gangs placed, 1: some wait, 3: the plan is wrong (a bug)."""
     inputs = load(args.filename)
-    decision = decide(inputs, read_policy(args.policy, inputs.policy, args.budget))
+    policy = read_policy(args.policy, inputs.policy, args.budget)
+    decision = decide(inputs, policy)
     _warn(inputs, verbose=args.verbose)
     if decision.violations:
         sys.stderr.write(decision.bug_report)
         return BUG
+    decision = replace(decision, advice=scale_out(decision.snapshot, decision.plan, policy))
     if args.output == "table":
         print("\n".join(_report(decision, table.width())))
     else:
@@ -74,11 +78,13 @@ class Decision:
     violations: tuple[str, ...]
     seconds: float
     """Wall-clock time of the solver and the check."""
+    advice: Advice = field(default_factory=dict)
+    """Which nodes would start the gangs that wait for room, by their keys."""
 
     @property
     def document(self) -> dict[str, Any]:
         """The JSON object of the contract."""
-        return plan_document(self.snapshot, self.plan, self.seconds)
+        return plan_document(self.snapshot, self.plan, self.seconds, self.advice)
 
     @property
     def gangs(self) -> Iterator[tuple[Gang, GangAssignment]]:
@@ -100,7 +106,7 @@ def decide(inputs: Inputs, policy: Policy) -> Decision:
     """Solve and check."""
     start = time.perf_counter()
     plan = solve(inputs.snapshot, policy)
-    violations = verify(inputs.snapshot, plan)
+    violations = verify(inputs.snapshot, plan, policy)
     return Decision(
         snapshot=inputs.snapshot,
         plan=plan,
@@ -153,6 +159,8 @@ def _report(decision: Decision, limit: int | None) -> Iterator[str]:
         if not assignment.placed or assignment.passed_over:
             colour = table.GREEN if assignment.placed else table.YELLOW
             yield table.paragraph(gang.key, explain(gang, assignment), limit, colour)
+        for line in lines(decision.advice.get(gang.key, ())):
+            yield table.paragraph("    scale-out", line, limit, table.DIM)
     yield _totals(decision)
 
 

@@ -13,7 +13,7 @@ from extender.tools import table
 from extender.tools.documents import InputError, reports_bad_input
 from extender.tools.inputs import Inputs, add_cluster, add_files, load_or_ask
 from extender.tools.topology import free_cards
-from scheduler.gang_object import object_name
+from scheduler.gang_object import object_name, read_record
 from scheduler.snapshot import NodeState, Snapshot
 from topology.model import Flavor, Node
 
@@ -58,6 +58,11 @@ def _lines(inputs: Inputs, level: str | None, now: datetime) -> Iterator[str]:
             _gangs(inputs, now),
             "no gangs",
         ),
+        (
+            ("WAITS FOR NODES", "FLAVOR", "MORE NODES", "LIKE", "COST PER HOUR"),
+            _scale_out(inputs),
+            "",
+        ),
         (("RESERVED FOR", "PLACES", "NODES"), _reservations(inputs.snapshot), "no reservations"),
         (
             ("FLAVOR", "DOMAIN", "FREE CARDS", "FREE NODES"),
@@ -65,7 +70,8 @@ def _lines(inputs: Inputs, level: str | None, now: datetime) -> Iterator[str]:
             "no accelerators",
         ),
     )
-    for index, (headers, rows, nothing) in enumerate(parts):
+    shown = [part for part in parts if part[1] or part[2]]
+    for index, (headers, rows, nothing) in enumerate(shown):
         if index:
             yield ""
         yield table.render(headers, rows, limit) if rows else nothing
@@ -96,6 +102,20 @@ def _gangs(inputs: Inputs, now: datetime) -> Rows:
                 _age((obj.get("metadata") or {}).get("creationTimestamp"), now),
             )
         )
+    return rows
+
+
+def _scale_out(inputs: Inputs) -> Rows:
+    """One row for each flavor that more nodes would help, as the service wrote it into the Gang."""
+    rows = []
+    for gang in inputs.snapshot.gangs:
+        obj = inputs.gang_objects.get(f"{gang.namespace}/{object_name(gang.name)}", {})
+        record = read_record(obj)
+        for one in record.scale_out if record else ():
+            if one.nodes is not None:
+                count = f"at most {one.nodes}" if one.at_most else str(one.nodes)
+                cost = f"{one.cost_per_hour or '-'}{' (cheapest)' if one.cheapest else ''}"
+                rows.append((gang.key, one.flavor or "-", count, one.like or "-", cost))
     return rows
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from scheduler.foreign import ForeignObjects
-from scheduler.gangs import annotated, single
+from scheduler.gangs import annotated, kueue, podgroups, serving, single
 from scheduler.gangs.context import Context
 from scheduler.keys import MANAGED
 from scheduler.model import Gang
@@ -34,7 +34,7 @@ class GangSource(Protocol):
         """Level names and label keys that the pod, or an owner of it, asks for."""
 
 
-GANGS: tuple[GangSource, ...] = (annotated, single)
+GANGS: tuple[GangSource, ...] = (annotated, podgroups, serving, kueue, single)
 """An explicit ``muster.dev/gang`` is first, a pod by itself last."""
 
 

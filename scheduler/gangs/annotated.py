@@ -21,6 +21,7 @@ from scheduler.gangs.request import MAX_MEMBERS, Asked, RequestError, show, whol
 from scheduler.model import Code, Gang, Member, PodSet, Reason
 from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod
+from scheduler.variants import of_one_writing, with_variants
 from topology.model import Flavor
 from topology.resources import Resources
 from topology.tree import natural_key
@@ -119,6 +120,7 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         by_role.setdefault(pod.annotations.get(keys.ROLE, "").strip() or DEFAULT_ROLE, []).append(
             pod
         )
+    by_role = of_one_writing(by_role, flavors)
     sizes = _sizes(asked, {role: len(members) for role, members in by_role.items()})
     total = max(sum(sizes.values()), asked.number(keys.GANG_SIZE, 1) or 0)
     gang_min = asked.number(keys.GANG_MIN, 1)
@@ -135,7 +137,7 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
     minimum = max(gang_min or 0, sum(podset.min_count for podset in podsets))
     if gang_min is None and total > sum(sizes.values()):
         minimum += total - sum(sizes.values())  # members whose role is not known before they exist
-    return Gang(
+    gang = Gang(
         namespace=namespace,
         name=name,
         podsets=podsets,
@@ -152,6 +154,7 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         connector=asked.name(keys.CONNECTOR),
         blocked=_missing(podsets, minimum, total, [pod for pod in pods if _is_held(pod)]),
     )
+    return with_variants(gang, by_role, context.objects, rewrites=context.rewrites)
 
 
 def _check_pods(name: str, pods: Sequence[Pod]) -> None:

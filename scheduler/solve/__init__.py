@@ -20,7 +20,7 @@ __all__ = ["plan_of", "solve"]
 
 def solve(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:
     """Decide about every gang of the snapshot. Same input, same plan."""
-    problem = build(snapshot)
+    problem = build(snapshot, policy)
     return plan_of(snapshot, problem, decide(problem, policy))
 
 

@@ -11,6 +11,7 @@ from scheduler.solve.build import to_plan
 from scheduler.solve.decide import Decision
 from scheduler.solve.problem import Problem
 from scheduler.solve.reasons import Why
+from scheduler.solve.variants import as_on
 
 
 def assignments(
@@ -53,12 +54,13 @@ def _planned(
     row = problem.gangs[number]
     option = decision.choice.options[number]
     placed = decision.choice.placed(problem, number)
+    flavor = row.options[option].flavor if option is not None else None
+    name = gang.flavors[flavor].name if flavor is not None else None
     slots: list[Slot] = []
-    for role, podset in zip(row.roles, gang.podsets, strict=True):
+    for role, podset in zip(row.form_of(option).roles, as_on(gang, name).podsets, strict=True):
         slots += _slots(snapshot, podset, decision.choice.counts[role])
     used = [slot.node for slot in slots]
     used += [member.node or "" for podset in gang.podsets for member in podset.running]
-    flavor = row.options[option].flavor if option is not None else None
     passed: tuple[PassedOver, ...] = why.passed_over(gang, number)
     reason: Reason | None = None if placed else why.waiting(gang, number, passed)
     return GangAssignment(
@@ -66,7 +68,7 @@ def _planned(
         gang=gang.name,
         slots=tuple(slots),
         placed=placed,
-        flavor=gang.flavors[flavor].name if flavor is not None else None,
+        flavor=name,
         flavor_rank=row.options[option].rank if option is not None else 0,
         passed_over=passed,
         domains=domains(snapshot, used),
@@ -77,18 +79,18 @@ def _planned(
 def _slots(snapshot: Snapshot, podset: PodSet, counts: Mapping[int, int]) -> list[Slot]:
     """Members in rank order onto nodes in tree order: adjacent ranks stand near each other."""
     places = [node for node, count in sorted(counts.items()) for _ in range(count)]
-    ranks = {id(member): rank for rank, member in enumerate(podset.members)}
+    pending = [(rank, m) for rank, m in enumerate(podset.members) if m.node is None]
     return [
         Slot(
             pod=member.pod,
             uid=member.uid,
             role=podset.role,
-            rank=ranks[id(member)],
+            rank=rank,
             node=snapshot.tree.nodes[place],
             request=podset.request,
             late=member.late,
         )
-        for member, place in zip(podset.pending, places, strict=False)
+        for (rank, member), place in zip(pending, places, strict=False)
     ]
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.match import BoolArray, Cause, Fleet, IntArray
-from scheduler.model import Code, Gang, PodSet, Reason, TopologyRequest
+from scheduler.model import Gang, TopologyRequest
+from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
 from scheduler.solve import couple
-from scheduler.solve.problem import FlavorRow, GangRow, Option, Problem, Role, Wish
-from topology.model import Flavor
+from scheduler.solve.offer import Offer, read_offer
+from scheduler.solve.options import Ways
+from scheduler.solve.problem import Form, GangRow, Problem, Role, Wish
+from scheduler.solve.variants import DECODE, PREFILL, forms, is_role
 from topology.tree import TopologyTree
 
 
@@ -30,67 +33,55 @@ def to_plan(snapshot: Snapshot) -> tuple[Gang, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fleet:
-    """What the nodes offer, in arrays over the nodes."""
+class _Wanted:
+    """A gang to plan, in all of its forms."""
 
-    fleet: Fleet
-    resources: tuple[str, ...]
-    free: IntArray
-    card: IntArray
-    """Index into ``resources`` of the node's accelerator resource, -1 for none."""
-    device: IntArray
-    """Number of the node's device class, -1 for none."""
-    devices: tuple[str, ...]
-    memory: IntArray
-    """Bytes of one card, -1 where unknown."""
-    spare: IntArray
-    has_cards: BoolArray
-    in_use: BoolArray
+    gang: Gang
+    numbers: Mapping[str, int]
+    """Flavor -> index of its form, for the flavors of variants."""
+    forms: tuple[Gang, ...]
 
 
-def build(snapshot: Snapshot) -> Problem:
+def build(snapshot: Snapshot, policy: Policy = Policy()) -> Problem:
     """The problem of placing ``to_plan(snapshot)``."""
-    gangs = to_plan(snapshot)
-    nodes = _read_nodes(snapshot, gangs)
+    wanted = [_Wanted(gang, *forms(gang)) for gang in to_plan(snapshot)]
     newcomers = [
-        couple.Newcomer(gang.namespace, podset) for gang in gangs for podset in gang.podsets
+        couple.Newcomer(form.namespace, podset, number, index)
+        for number, each in enumerate(wanted)
+        for index, form in enumerate(each.forms)
+        for podset in form.podsets
     ]
-    pods = couple.standing_pods(snapshot, nodes.fleet, newcomers)
-    roles: list[Role] = []
-    rows: list[GangRow] = []
-    rivals = _Rivals(snapshot, nodes.fleet)
-    near = couple.near_rules(newcomers, pods, nodes.fleet)
-    ages = _ages(gangs)
-    for number, gang in enumerate(gangs):
-        own = range(len(roles), len(roles) + len(gang.podsets))
-        for podset in gang.podsets:
-            settled = [rule for rule in near if rule.role == len(roles) and rule.settled]
-            role = _role(number, gang, podset, snapshot.tree, nodes)
-            couple.exclude(newcomers[len(roles)], pods, nodes.fleet, role.causes)
-            for rule in settled:
+    offer = read_offer(snapshot, [newcomer.podset for newcomer in newcomers])
+    pods = couple.standing_pods(snapshot, offer.fleet, newcomers)
+    near = couple.near_rules(newcomers, pods, offer.fleet)
+    roles = tuple(
+        _role(newcomer, wanted[newcomer.gang].gang, snapshot.tree, offer) for newcomer in newcomers
+    )
+    for index, (role, newcomer) in enumerate(zip(roles, newcomers, strict=True)):
+        couple.exclude(newcomer, pods, offer.fleet, role.causes)
+        for rule in near:
+            if rule.role == index and rule.settled:
                 couple.mark(role.causes, Cause.POD_AFFINITY, ~rule.allowed)
-            roles.append(role)
-        rows.append(_gang(gang, own, roles, nodes, snapshot.tree, rivals, ages[gang.key]))
     domain_of = snapshot.tree.domain_of
     return Problem(
         levels=snapshot.tree.levels,
-        resources=nodes.resources,
-        gangs=tuple(rows),
-        roles=tuple(roles),
-        free=np.maximum(nodes.free, 0),
+        resources=offer.resources,
+        gangs=_gangs(snapshot, wanted, roles, offer, policy),
+        roles=roles,
+        free=np.maximum(offer.free, 0),
         domain_of=domain_of,
         known=tuple(
             np.array([d.known for d in level], dtype=bool) for level in snapshot.tree.domains
         ),
         idle=tuple(
-            _any(domain_of[depth], nodes.has_cards, len(level))
-            & ~_any(domain_of[depth], nodes.in_use, len(level))
+            _any(domain_of[depth], offer.has_cards, len(level))
+            & ~_any(domain_of[depth], offer.in_use, len(level))
             for depth, level in enumerate(snapshot.tree.domains)
         ),
-        spare=nodes.spare,
-        apart=couple.apart_rules(newcomers, nodes.fleet),
+        spare=offer.spare,
+        apart=couple.apart_rules(newcomers, offer.fleet),
         near=tuple(rule for rule in near if not rule.settled),
-        skew=couple.skew_rules(newcomers, pods, nodes.fleet),
+        skew=couple.skew_rules(newcomers, pods, offer.fleet),
     )
 
 
@@ -98,77 +89,18 @@ def _any(domain_of: IntArray, flags: BoolArray, domains: int) -> BoolArray:
     return np.bincount(domain_of[flags], minlength=domains) > 0
 
 
-def _read_nodes(snapshot: Snapshot, gangs: Sequence[Gang]) -> _Fleet:
-    wanted = {
-        name
-        for gang in gangs
-        for podset in gang.podsets
-        for name, need in podset.request.amounts.items()
-        if need > 0
-    }
-    states = snapshot.nodes
-    cards = [state.node.accelerator for state in states]
-    resources = tuple(sorted(wanted | {card.resource for card in cards if card}))
-    column = {name: index for index, name in enumerate(resources)}
-    fleet = Fleet(states)
-    shape = (len(states), len(resources))
-    free = np.array(
-        [[state.free.amounts.get(name, 0) for name in resources] for state in states],
-        dtype=np.int64,
-    ).reshape(shape)
-    for assignment in snapshot.reservations:
-        for slot in assignment.slots:
-            node = fleet.index(slot.node)
-            if node is not None:
-                for name, need in slot.request.amounts.items():
-                    if name in column:
-                        free[node, column[name]] -= need
-    devices: dict[str, int] = {}
-    table = np.array(
-        [
-            (
-                column[card.resource],
-                devices.setdefault(card.device_class, len(devices)),
-                -1 if card.memory_bytes is None else card.memory_bytes,
-                card.count,
-                state.node.allocatable.amounts.get(card.resource, 0),
-            )
-            if card
-            else (-1, -1, -1, 0, 0)
-            for card, state in zip(cards, states, strict=True)
-        ],
-        dtype=np.int64,
-    ).reshape(len(states), 5)
-    card_column = table[:, 0]
-    left = (
-        free[np.arange(len(states)), card_column] if resources else np.zeros(len(states), np.int64)
-    )
-    has_cards = (card_column >= 0) & (table[:, 3] > 0)
-    return _Fleet(
-        fleet=fleet,
-        resources=resources,
-        free=free,
-        card=card_column,
-        device=table[:, 1],
-        devices=tuple(devices),
-        memory=table[:, 2],
-        spare=np.where(card_column >= 0, np.maximum(left, 0), 0),
-        has_cards=has_cards,
-        in_use=has_cards & (table[:, 4] > left),
-    )
-
-
-def _role(number: int, gang: Gang, podset: PodSet, tree: TopologyTree, nodes: _Fleet) -> Role:
-    request = np.array([podset.request[name] for name in nodes.resources], dtype=np.int64)
-    places = (nodes.fleet.index(member.node or "") for member in podset.running)
-    causes = nodes.fleet.causes(podset.constraints)
+def _role(newcomer: couple.Newcomer, gang: Gang, tree: TopologyTree, offer: Offer) -> Role:
+    podset = newcomer.podset
+    request = np.array([podset.request[name] for name in offer.resources], dtype=np.int64)
+    places = (offer.fleet.index(member.node or "") for member in podset.running)
+    causes = offer.fleet.causes(podset.constraints)
     for name in gang.excluded_nodes:
-        index = nodes.fleet.index(name)
+        index = offer.fleet.index(name)
         if index is not None and not causes[index]:
             causes[index] = Cause.REFUSED
     padded = np.append(request, 0)  # card column -1 picks the zero
     return Role(
-        gang=number,
+        gang=newcomer.gang,
         name=podset.role,
         pending=len(podset.pending),
         least=podset.min_count,
@@ -177,38 +109,66 @@ def _role(number: int, gang: Gang, podset: PodSet, tree: TopologyTree, nodes: _F
         running_total=len(podset.running),
         follows=podset.follows_flavors,
         causes=causes,
-        cards=padded[nodes.card],
+        cards=padded[offer.card],
         slices=tuple((tree.depth(cut.level), cut.size) for cut in podset.slices),
     )
 
 
-def _gang(
-    gang: Gang,
-    own: range,
+def _gangs(
+    snapshot: Snapshot,
+    wanted: Sequence[_Wanted],
     roles: Sequence[Role],
-    nodes: _Fleet,
-    tree: TopologyTree,
-    rivals: _Rivals,
-    age: int,
-) -> GangRow:
-    mine = [roles[role] for role in own]
-    flavors = _flavor_rows(gang, mine, nodes)
-    running = sum(role.running_total for role in mine)
+    offer: Offer,
+    policy: Policy,
+) -> tuple[GangRow, ...]:
+    tree, rivals = snapshot.tree, _Rivals(snapshot, offer.fleet)
+    ages = _ages([each.gang for each in wanted])
+    rows = []
+    start = 0
+    for each in wanted:
+        gang, found = each.gang, []
+        for one in each.forms:
+            found.append(_form(one, start, tree))
+            start += len(one.podsets)
+        first = found[0]
+        own = [roles[role] for role in first.roles]
+        ways = Ways(gang=gang, forms=tuple(found), numbers=each.numbers, roles=roles, offer=offer)
+        flavors = ways.flavors()
+        spread = tree.depth(gang.spread) if gang.spread is not None else None
+        rows.append(
+            GangRow(
+                key=gang.key,
+                priority=gang.priority,
+                age=ages[gang.key],
+                forms=ways.forms,
+                flavors=flavors,
+                options=ways.options(flavors, policy.mixed_pairs),
+                runs=first.running_total >= first.least
+                and all(role.running_total >= role.least for role in own),
+                spread=spread,
+                workload=rivals.number(gang),
+                rivals=None if spread is None else rivals.domains(gang, tree.domain_of[spread]),
+            )
+        )
+    return tuple(rows)
+
+
+def _form(gang: Gang, start: int, tree: TopologyTree) -> Form:
+    """The form whose roles are numbered from ``start``."""
+    own = range(start, start + len(gang.podsets))
     groups: dict[str, list[int]] = {}
+    sides: dict[str, list[int]] = {PREFILL: [], DECODE: []}
     for index, podset in zip(own, gang.podsets, strict=True):
         if podset.group is not None:
             groups.setdefault(podset.group, []).append(index)
+        for kind, roles in sides.items():
+            if is_role(podset.role, kind):
+                roles.append(index)
     shared = {podset.group: podset.group_topology for podset in reversed(gang.podsets)}
-    spread = tree.depth(gang.spread) if gang.spread is not None else None
-    return GangRow(
-        key=gang.key,
-        priority=gang.priority,
-        age=age,
-        least=gang.min_members,
+    both = all(sides.values())
+    return Form(
         roles=tuple(own),
-        flavors=flavors,
-        options=tuple(_options(mine, flavors, nodes)),
-        runs=running >= gang.min_members and all(r.running_total >= r.least for r in mine),
+        least=gang.min_members,
         whole=_wish(own, gang.topology, tree),
         groups=tuple(
             _wish(members, shared[name], tree) for name, members in sorted(groups.items())
@@ -217,10 +177,9 @@ def _gang(
             _wish((index,), podset.topology, tree)
             for index, podset in zip(own, gang.podsets, strict=True)
         ),
-        spread=spread,
-        workload=rivals.number(gang),
-        rivals=rivals.domains(gang, tree.domain_of[spread]) if spread is not None else None,
-        running_total=running,
+        running_total=sum(len(podset.running) for podset in gang.podsets),
+        prefill=tuple(sides[PREFILL]) if both else (),
+        decode=tuple(sides[DECODE]) if both else (),
     )
 
 
@@ -239,108 +198,6 @@ def _ages(gangs: Sequence[Gang]) -> Mapping[str, int]:
         ages[gang.key] = position[gang.priority]
         position[gang.priority] += 1
     return ages
-
-
-def _flavor_rows(gang: Gang, roles: Sequence[Role], nodes: _Fleet) -> tuple[FlavorRow, ...]:
-    everywhere = np.ones(len(nodes.fleet), dtype=bool)
-    if not gang.flavors:
-        return (FlavorRow(name=None, serves=everywhere),)
-    rows = []
-    for flavor in gang.flavors:
-        serves = _serves(flavor, nodes)
-        refusal = _differs(gang, flavor) or _pinned(flavor, roles, serves)
-        rows.append(FlavorRow(name=flavor.name, serves=serves, refusal=refusal))
-    return tuple(rows)
-
-
-def _serves(flavor: Flavor, nodes: _Fleet) -> BoolArray:
-    serves = nodes.fleet.labelled(flavor.node_selector)
-    if flavor.device_class is not None:
-        known = flavor.device_class in nodes.devices
-        number = nodes.devices.index(flavor.device_class) if known else -2
-        serves &= nodes.device == number
-    if flavor.min_memory_bytes is not None:
-        serves &= nodes.memory >= max(flavor.min_memory_bytes, 0)
-    return serves
-
-
-def _differs(gang: Gang, flavor: Flavor) -> Reason | None:
-    """Why the gang's own size or requests are not those that the flavor is made for."""
-    if flavor.members is not None and flavor.members != gang.size:
-        return Reason(
-            code=Code.MEMBERS_DIFFER,
-            message=f"{flavor.name} is for {flavor.members} members, the gang has {gang.size}",
-            numbers={"membersOfFlavor": flavor.members, "membersOfGang": gang.size},
-        )
-    if flavor.resources is None:
-        return None
-    for podset in gang.podsets:
-        if not podset.follows_flavors:
-            continue
-        listed = flavor.resources.amounts
-        asked = {name for name, need in podset.request.amounts.items() if need and "/" in name}
-        for name in sorted({*listed, *asked}):
-            if name not in listed or listed[name] != podset.request[name]:
-                return Reason(
-                    code=Code.RESOURCES_DIFFER,
-                    message=(
-                        f"{flavor.name} is for pods that request {listed.get(name, 0)} {name}, "
-                        f"role {podset.role} requests {podset.request[name]}"
-                    ),
-                    numbers={
-                        "flavorAmount": listed.get(name, 0),
-                        "podAmount": podset.request[name],
-                    },
-                )
-    return None
-
-
-def _pinned(flavor: Flavor, roles: Sequence[Role], serves: BoolArray) -> Reason | None:
-    outside = sum(
-        count
-        for role in roles
-        if role.follows
-        for node, count in role.running.items()
-        if not serves[node]
-    )
-    if not outside:
-        return None
-    return Reason(
-        code=Code.PINNED_TO_RUNNING,
-        message=f"{outside} of its running members stand on nodes that do not serve {flavor.name}",
-        numbers={"runningElsewhere": outside},
-    )
-
-
-def _options(roles: Sequence[Role], flavors: Sequence[FlavorRow], nodes: _Fleet) -> list[Option]:
-    """One option per flavor and device class; a class that cannot take the minimum is left out later."""
-    pinned = {
-        int(nodes.device[node])
-        for role in roles
-        if role.follows
-        for node in role.running
-        if role.cards[node]
-    }
-    options: list[Option] = []
-    for rank, flavor in enumerate(flavors):
-        if flavor.refusal is not None:
-            continue
-        admitted = [(role.causes == 0) & (flavor.serves | (not role.follows)) for role in roles]
-        bound = [
-            mask & (role.cards > 0) & role.follows
-            for role, mask in zip(roles, admitted, strict=True)
-        ]
-        classes = pinned or {int(c) for mask in bound for c in np.unique(nodes.device[mask])}
-        number = None if flavor.name is None else rank
-        if not classes:
-            options.append(Option(flavor=number, rank=rank, masks=tuple(admitted)))
-        for device in sorted(classes, key=lambda c: nodes.devices[c]) if len(pinned) < 2 else ():
-            masks = tuple(
-                mask & (~limited | (nodes.device == device))
-                for mask, limited in zip(admitted, bound, strict=True)
-            )
-            options.append(Option(flavor=number, rank=rank, masks=masks))
-    return options
 
 
 class _Rivals:

@@ -8,7 +8,6 @@ the answer, but not exact.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from scheduler.match import BoolArray
 from scheduler.solve import rules
 from scheduler.solve.count import Table
 from scheduler.solve.ground import Ground, stand
-from scheduler.solve.problem import GangRow, Problem, Wish
+from scheduler.solve.problem import Form, GangRow, Problem, Wish
 
 _MAX_DOMAINS = 64
 """Domains of the required level that are tried, roomiest first."""
@@ -25,72 +24,74 @@ Places = tuple[Mapping[int, int], ...]
 
 
 def by_hand(
-    problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]
+    problem: Problem, gang: GangRow, form: Form, ground: Ground, masks: Sequence[BoolArray]
 ) -> Iterator[Places]:
-    """Proposals, to be checked by the caller."""
-    for inside in _homes(problem, gang, ground, masks):
-        places = _fill(problem, gang, ground, [mask & inside for mask in masks])
+    """Proposals for one form of a gang, to be checked by the caller."""
+    for inside in _homes(problem, form, ground, masks):
+        places = _fill(problem, gang, form, ground, [mask & inside for mask in masks])
         if places is not None:
             yield places
 
 
 def _homes(
-    problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]
+    problem: Problem, form: Form, ground: Ground, masks: Sequence[BoolArray]
 ) -> Iterator[BoolArray]:
     """The node sets that the whole gang may stand in."""
-    asked = [wish for wish in gang.wishes if set(wish.roles) == set(gang.roles)]
+    asked = [wish for wish in form.wishes if set(wish.roles) == set(form.roles)]
     depth = max((wish.required for wish in asked if wish.required is not None), default=-1)
     if depth < 0:
         yield np.ones(len(problem.free), dtype=bool)
         return
     of, known = problem.domain_of[depth], problem.known[depth]
     room = np.zeros(len(known), dtype=np.int64)
-    for role, mask in zip(gang.roles, masks, strict=True):
+    for role, mask in zip(form.roles, masks, strict=True):
         fits = problem.capacity(problem.roles[role], ground.free, mask)
         room += np.bincount(of, weights=fits, minlength=len(known)).astype(np.int64)
-    running = {int(of[node]) for role in gang.roles for node in problem.roles[role].running}
+    running = {int(of[node]) for role in form.roles for node in problem.roles[role].running}
     for domain in np.argsort(-room, kind="stable")[:_MAX_DOMAINS].tolist():
         if known[domain] and room[domain] and running <= {domain}:
             yield of == domain
 
 
 def _fill(
-    problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]
+    problem: Problem, gang: GangRow, form: Form, ground: Ground, masks: Sequence[BoolArray]
 ) -> Places | None:
     ground = ground.copy()
     places: dict[int, Mapping[int, int]] = {}
     coupled = problem.coupled
-    position = {role: index for index, role in enumerate(gang.roles)}
+    position = {role: index for index, role in enumerate(form.roles)}
     # Big requests first: small ones still fit into what is left.
-    for index in sorted(gang.roles, key=lambda role: (_size(problem, role), -role), reverse=True):
+    for index in sorted(form.roles, key=lambda role: (_size(problem, role), -role), reverse=True):
         mask = masks[position[index]]
-        place = _by_members if index in coupled else _by_table
-        found = place(problem, gang, ground, index, mask)
+        if index in coupled:
+            found = _by_members(problem, form, ground, index, mask)
+        else:
+            found = _by_table(problem, gang, form, ground, index, mask)
         if found is None:
             return None
         places[index] = found
         stand(problem, ground, index, found)
-    return tuple(places[role] for role in gang.roles)
+    return tuple(places[role] for role in form.roles)
 
 
 def _size(problem: Problem, role: int) -> tuple[int, ...]:
     return int(problem.roles[role].cards.max(initial=0)), *problem.roles[role].request.tolist()
 
 
-def _required(gang: GangRow, role: int) -> int:
+def _required(form: Form, role: int) -> int:
     return max(
-        (w.required for w in gang.wishes if role in w.roles and w.required is not None), default=-1
+        (w.required for w in form.wishes if role in w.roles and w.required is not None), default=-1
     )
 
 
 def _by_table(
-    problem: Problem, gang: GangRow, ground: Ground, index: int, mask: BoolArray
+    problem: Problem, gang: GangRow, form: Form, ground: Ground, index: int, mask: BoolArray
 ) -> Mapping[int, int] | None:
     role = problem.roles[index]
     limit = min(role.pending, int(problem.capacity(role, ground.free, mask).sum()))
-    alone = replace(gang, roles=(index,), whole=Wish(roles=(index,)), groups=(), each=())
-    table = Table(problem, alone, ground, (mask,), (limit,))
-    depth = _required(gang, index)
+    alone = Form(roles=(index,), least=form.least, whole=Wish(roles=(index,)))
+    table = Table(problem, gang, alone, ground, (mask,), (limit,))
+    depth = _required(form, index)
     for count in range(limit, max(0, role.least - role.running_total) - 1, -1):
         if not count:
             return {}
@@ -101,15 +102,15 @@ def _by_table(
 
 
 def _by_members(
-    problem: Problem, gang: GangRow, ground: Ground, index: int, mask: BoolArray
+    problem: Problem, form: Form, ground: Ground, index: int, mask: BoolArray
 ) -> Mapping[int, int] | None:
     """One member after another, in the emptiest zone of its spread rules, near the members before it."""
     role = problem.roles[index]
-    depth = _required(gang, index)
+    depth = _required(form, index)
     counts: dict[int, int] = {}
     for _ in range(role.pending):
         seen = {**ground.counts, index: counts}
-        open_ = rules.admitted(problem, index, mask, ground.counts, gang.roles)
+        open_ = rules.admitted(problem, index, mask, ground.counts, form.roles)
         open_ = open_ & _own_rules(problem, index, seen)
         home = list(counts) or list(role.running)
         if depth >= 0 and home:

@@ -12,20 +12,31 @@ from collections import Counter
 from collections.abc import Iterator
 
 from scheduler.model import Gang, GangAssignment, Plan, PodSet, SolverStatus
+from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
-from scheduler.solve.check_facts import Crowd, Facts, Standing, meets_minimum
+from scheduler.solve.check_facts import (
+    Crowd,
+    Facts,
+    Standing,
+    decided_form,
+    meets_minimum,
+    variant_for,
+)
 from scheduler.solve.check_match import admits, pod_rules
 from scheduler.solve.check_objective import evaluate
 from topology.model import Flavor
 
 
-def verify(snapshot: Snapshot, plan: Plan) -> tuple[str, ...]:
-    """What is wrong with ``plan`` for ``snapshot``, in words that name gang and rule; empty is good."""
+def verify(snapshot: Snapshot, plan: Plan, policy: Policy = Policy()) -> tuple[str, ...]:
+    """What is wrong with ``plan`` for ``snapshot``, in words that name gang and rule; empty is good.
+
+    Of the policy only ``mixed_pairs`` matters.
+    """
     gangs = [gang.key for gang in snapshot.gangs]
     answers = [answer.key for answer in plan.assignments]
     if gangs != answers:
         return (f"assignments are not one for each gang in order: {answers} instead of {gangs}",)
-    facts = Facts(snapshot, plan)
+    facts = Facts(snapshot, plan, policy)
     shape = tuple(
         f"{gang.key}: {text}"
         for gang, answer in zip(snapshot.gangs, plan.assignments, strict=True)
@@ -48,10 +59,12 @@ def _shape(facts: Facts, gang: Gang, answer: GangAssignment) -> Iterator[str]:
         if answer.placed or answer.slots or answer.reason != gang.blocked:
             yield "is blocked, but the plan does not leave it waiting with that reason"
     else:
-        yield from _whole(gang, answer)
+        form = decided_form(gang, answer)
+        yield from _whole(form, answer)
         yield from _flavor_named(facts, gang, answer)
+        yield from _rewritten(gang, answer)
         for role in sorted({slot.role for slot in answer.slots}):
-            yield from _members(facts, gang, answer, role)
+            yield from _members(facts, form, answer, role)
 
 
 def _whole(gang: Gang, answer: GangAssignment) -> Iterator[str]:
@@ -79,13 +92,23 @@ def _flavor_named(facts: Facts, gang: Gang, answer: GangAssignment) -> Iterator[
     better = names
     if answer.placed and names:
         better = names[: max(answer.flavor_rank, 0)]
-        if answer.flavor not in names or names.index(answer.flavor) != answer.flavor_rank:
+        rank = names.index(answer.flavor) if answer.flavor in names else -1
+        if not (rank == answer.flavor_rank or 0 <= rank < answer.flavor_rank < len(names)):
             yield f"flavor rank {answer.flavor_rank} is not that of flavor {answer.flavor}"
     elif answer.flavor is not None or answer.flavor_rank != 0:
         yield f"flavor {answer.flavor} of rank {answer.flavor_rank} was not to be chosen"
     passed = [one.flavor for one in answer.passed_over]
     if sorted(passed) != sorted(better):
         yield f"passed over {passed}, but the better flavors are {better}"
+
+
+def _rewritten(gang: Gang, answer: GangAssignment) -> Iterator[str]:
+    """Pods are written anew only for a flavor that allows it, and never while a member runs."""
+    variants = [one for one in gang.variants if one.flavor == answer.flavor]
+    if variants and variants[0].refusal is not None:
+        yield f"flavor {answer.flavor} is refused: {variants[0].refusal.message}"
+    if variants and any(podset.running for podset in gang.podsets):
+        yield f"flavor {answer.flavor} needs other pods, but members run"
 
 
 def _members(facts: Facts, gang: Gang, answer: GangAssignment, role: str) -> Iterator[str]:
@@ -134,20 +157,40 @@ def _nodes(facts: Facts, standing: Standing, crowd: Crowd) -> Iterator[str]:
 
 
 def _flavor(facts: Facts, standing: Standing) -> Iterator[str]:
-    if not standing.gang.flavors:
+    """Each node serves the flavor; decode members of a mixed pair may follow another one of the gang."""
+    gang, answer = standing.gang, standing.answer
+    if not gang.flavors:
         return
-    flavor = standing.gang.flavors[standing.answer.flavor_rank]
-    if flavor.members is not None and flavor.members != standing.gang.size:
-        yield f"flavor {flavor.name} is for {flavor.members} members, the gang has {standing.gang.size}"
+    first = [flavor.name for flavor in gang.flavors].index(answer.flavor or "")
+    seconds = [first]
+    if _mixture(facts, standing) and variant_for(gang, answer) is None:
+        rewritten = {variant.flavor for variant in gang.variants}
+        seconds += [i for i, one in enumerate(gang.flavors) if one.name not in rewritten]
+    ranked = [second for second in seconds if max(first, second) == answer.flavor_rank]
+    wrong = [[*_follow(facts, standing, first, second)] for second in ranked]
+    if not wrong:
+        yield f"flavor rank {answer.flavor_rank} is not that of flavor {answer.flavor}"
+    elif all(wrong):
+        yield from wrong[0]
+
+
+def _follow(facts: Facts, standing: Standing, first: int, second: int) -> Iterator[str]:
+    """What is wrong if decode members follow the flavor ``second`` and all others ``first``."""
+    gang, written = standing.gang, variant_for(standing.gang, standing.answer) is not None
+    for flavor in (gang.flavors[rank] for rank in sorted({first, second})):
+        if flavor.members not in (None, gang.size) and not written:
+            yield f"flavor {flavor.name} is for {flavor.members} members, the gang has {gang.size}"
     for crowd in standing.crowds:
         if not crowd.podset.follows_flavors:
             continue
-        if not _offers(flavor, crowd.podset):
-            yield f"flavor {flavor.name} has other resources than role {crowd.podset.role} requests"
+        flavor = gang.flavors[second if crowd in standing.decode else first]
+        role = crowd.podset.role
+        if not _offers(flavor, crowd.podset) and not written:
+            yield f"flavor {flavor.name} has other resources than role {role} requests"
         for index in sorted(set(crowd.all)):
             if not _serves(facts, index, flavor):
                 name = facts.state(index).node.name
-                yield f"node {name} of role {crowd.podset.role} does not serve flavor {flavor.name}"
+                yield f"node {name} of role {role} does not serve flavor {flavor.name}"
 
 
 def _serves(facts: Facts, index: int, flavor: Flavor) -> bool:
@@ -175,15 +218,19 @@ def _offers(flavor: Flavor, podset: PodSet) -> bool:
     )
 
 
+def _mixture(facts: Facts, standing: Standing) -> bool:
+    """Whether the gang stands on two device classes as a row of the policy allows it."""
+    others = [crowd for crowd in standing.crowds if crowd not in standing.decode]
+    classes = [sorted(facts.classes(side)) for side in (others, standing.decode)]
+    return any(
+        classes == [[pair.prefill], [pair.decode]] and pair.connector == standing.gang.connector
+        for pair in facts.policy.mixed_pairs
+    )
+
+
 def _one_class(facts: Facts, standing: Standing) -> Iterator[str]:
-    classes = set()
-    for crowd in standing.crowds:
-        if crowd.podset.follows_flavors:
-            for index in crowd.all:
-                cards = facts.accelerator(index)
-                if cards is not None and facts.requests_cards(crowd.podset, index):
-                    classes.add(cards.device_class)
-    if len(classes) > 1:
+    classes = facts.classes(standing.crowds)
+    if len(classes) > 1 and not _mixture(facts, standing):
         yield f"members stand on more than one device class: {sorted(classes)}"
 
 

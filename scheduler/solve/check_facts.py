@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from scheduler.model import Gang, GangAssignment, Plan, PodSet, TopologyRequest
+from scheduler.model import Gang, GangAssignment, Plan, PodSet, TopologyRequest, Variant
+from scheduler.policy import Policy
 from scheduler.snapshot import NodeState, Snapshot
 from topology.model import Accelerator
 
@@ -32,6 +33,7 @@ class Standing:
     """One gang and where its members stand with the plan."""
 
     gang: Gang
+    """With the PodSets and the minimum that it has on the flavor of the answer."""
     answer: GangAssignment
     crowds: tuple[Crowd, ...]
 
@@ -44,6 +46,16 @@ class Standing:
     def all(self) -> tuple[int, ...]:
         """Node of every running or new member."""
         return tuple(node for crowd in self.crowds for node in crowd.all)
+
+    @property
+    def decode(self) -> tuple[Crowd, ...]:
+        """The PodSets that decode, if the gang has others that prefill."""
+        return _of_kind("decode", self.crowds) if _of_kind("prefill", self.crowds) else ()
+
+    @property
+    def prefill(self) -> tuple[Crowd, ...]:
+        """The PodSets that prefill."""
+        return _of_kind("prefill", self.crowds)
 
     @property
     def groups(self) -> Iterator[tuple[str, TopologyRequest, tuple[Crowd, ...]]]:
@@ -60,6 +72,24 @@ class Standing:
             yield f"group {name}", request, crowds
         for crowd in self.crowds:
             yield f"role {crowd.podset.role}", crowd.podset.topology, (crowd,)
+
+
+def _of_kind(kind: str, crowds: tuple[Crowd, ...]) -> tuple[Crowd, ...]:
+    return tuple(c for c in crowds if c.podset.role.partition("-")[0] == kind)
+
+
+def variant_for(gang: Gang, answer: GangAssignment) -> Variant | None:
+    """The variant that the answer is about; None where the gang keeps its pods."""
+    found = [one for one in gang.variants if one.flavor == answer.flavor and one.podsets]
+    return found[0] if found else None
+
+
+def decided_form(gang: Gang, answer: GangAssignment) -> Gang:
+    """The gang as the answer decides about it: itself, or its variant for the flavor."""
+    variant = variant_for(gang, answer)
+    if variant is None:
+        return gang
+    return replace(gang, podsets=variant.podsets, min_members=variant.min_members)
 
 
 def meets_minimum(gang: Gang, new: Mapping[str, int]) -> bool:
@@ -79,6 +109,7 @@ class Facts:
 
     snapshot: Snapshot
     plan: Plan
+    policy: Policy = Policy()
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -105,7 +136,8 @@ class Facts:
     @cached_property
     def planned(self) -> tuple[Standing, ...]:
         """The gangs that this plan decides about."""
-        return tuple(s for s in self.standings if self.decides(s.gang))
+        decided = {gang.key for gang in self.snapshot.gangs if self.decides(gang)}
+        return tuple(s for s in self.standings if s.gang.key in decided)
 
     @cached_property
     def placed(self) -> tuple[Standing, ...]:
@@ -117,7 +149,7 @@ class Facts:
         """Every gang that is not blocked."""
         answers = {answer.key: answer for answer in self.plan.assignments}
         return tuple(
-            self._standing(gang, answers[gang.key])
+            self._standing(decided_form(gang, answers[gang.key]), answers[gang.key])
             for gang in self.snapshot.gangs
             if gang.blocked is None or gang.key in self.reserved
         )
@@ -140,6 +172,17 @@ class Facts:
         """The domains of one level that ``nodes`` stand in, as indices."""
         row = self.snapshot.tree.domain_of[depth]
         return {int(row[node]) for node in nodes}
+
+    def classes(self, crowds: Iterable[Crowd]) -> set[str]:
+        """The device classes of which members that follow flavors take cards."""
+        return {
+            accelerator.device_class
+            for crowd in crowds
+            if crowd.podset.follows_flavors
+            for node in crowd.all
+            if (accelerator := self.accelerator(node)) is not None
+            and self.requests_cards(crowd.podset, node)
+        }
 
     def requests_cards(self, podset: PodSet, node: int) -> bool:
         """Whether a member uses accelerator cards when it stands on this node."""

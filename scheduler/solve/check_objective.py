@@ -1,9 +1,10 @@
 """The objective vector, computed once more from the places alone. Shares nothing with the solver.
 
 Entries, all to be minimised, most important first: per priority (highest first) gangs that wait, their
-age, members without a place; per priority the flavor ranks; steps away from the preferred levels of
-gangs, groups and PodSets; shared spread domains; domains used per level; idle domains opened per level;
-cards left free on the nodes used.
+age, members without a place; per priority the flavor ranks and the gangs on two device classes; steps away
+from the preferred levels of gangs, groups and PodSets; shared spread domains; domains used per level; decode
+members without prefill members in their domain, over all levels; idle domains opened per level; cards left
+free on the nodes used.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def evaluate(facts: Facts) -> tuple[int, ...]:
         ),
         _shared(facts),
         *_used(facts),
+        sum(_far(facts, standing) for standing in facts.placed if standing.new),
         *_opened(facts),
         _left(facts),
     )
@@ -68,7 +70,9 @@ def _service(facts: Facts) -> Iterator[int]:
 
 def _flavors(facts: Facts) -> Iterator[int]:
     for standings in _classes(facts):
-        yield sum(s.answer.flavor_rank for s in standings if s.answer.placed)
+        placed = [standing for standing in standings if standing.answer.placed]
+        yield sum(standing.answer.flavor_rank for standing in placed)
+        yield sum(len(facts.classes(s.crowds)) > 1 for s in placed if s.new)
 
 
 def _steps(facts: Facts, request: TopologyRequest, crowds: Iterable[Crowd]) -> int:
@@ -105,6 +109,16 @@ def _used(facts: Facts) -> Iterator[int]:
     growing = [(s, s.all) for s in facts.placed if s.new]
     for depth in range(len(facts.snapshot.levels)):
         yield sum(len(facts.domains(depth, nodes)) for _, nodes in growing)
+
+
+def _far(facts: Facts, standing: Standing) -> int:
+    near = tuple(node for crowd in standing.prefill for node in crowd.all)
+    total = 0
+    for depth, row in enumerate(facts.snapshot.tree.domain_of):
+        domains = facts.domains(depth, near)
+        for crowd in standing.decode:
+            total += sum(int(row[node]) not in domains for node in crowd.all)
+    return total
 
 
 def _opened(facts: Facts) -> Iterator[int]:

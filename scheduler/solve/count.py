@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from scheduler.match import BoolArray, IntArray
 from scheduler.solve.ground import Ground
-from scheduler.solve.problem import GangRow, Problem, Role, Together
+from scheduler.solve.problem import Form, GangRow, Problem, Role, Together
 
 _Number = TypeVar("_Number", np.int64, np.bool_)
 
@@ -51,19 +51,21 @@ class _Level:
 
 
 class Table:
-    """All best costs of one gang under one option; ``masks`` and ``limits`` are per role of the gang."""
+    """All best costs of one gang under one option; ``masks`` and ``limits`` are per role of its form."""
 
     def __init__(
         self,
         problem: Problem,
         gang: GangRow,
+        form: Form,
         ground: Ground,
         masks: Sequence[BoolArray],
         limits: Sequence[int],
         together: Sequence[Together] = (),
     ) -> None:
-        self._problem, self._gang, self._ground = problem, gang, ground
-        self._roles: list[Role] = [problem.roles[index] for index in gang.roles]
+        self._problem, self._form, self._ground = problem, form, ground
+        self._roles: list[Role] = [problem.roles[index] for index in form.roles]
+        self._spread = gang.spread
         self._limits, self._together = tuple(limits), tuple(together)
         self._masks = masks
         self._shares = ground.shares(gang) if gang.spread is not None else {}
@@ -111,6 +113,8 @@ class Table:
             opened[depth] = weight
             domains = np.unique(problem.domain_of[depth][self._nodes])
             weight *= min(most, int(problem.idle[depth][domains].sum())) + 1
+        self._transfer_weight = weight
+        weight *= len(depths) * self._decoding() + 1
         for depth in reversed(depths):
             used[depth] = weight
             weight *= min(most, len(np.unique(problem.domain_of[depth][self._nodes]))) + 1
@@ -174,7 +178,7 @@ class Table:
         return np.where(bad, INFINITE, cost).reshape(len(nodes), *widths)
 
     def _apart_on_hosts(self) -> Iterator[tuple[int, int]]:
-        at = {index: position for position, index in enumerate(self._gang.roles)}
+        at = {index: position for position, index in enumerate(self._form.roles)}
         for rule in self._problem.apart:
             if rule.left in at and rule.right in at and rule.single:
                 yield at[rule.left], at[rule.right]
@@ -189,10 +193,12 @@ class Table:
         running = self._running[depth][:, domains]
         here = running.sum(axis=0)
         enter = np.where(here == 0, self._packed(self._used[depth]), 0)
-        if depth == self._gang.spread and self._shares:
+        if depth == self._spread and self._shares:
             shares = np.array([self._shares.get(int(d), 0) for d in domains], dtype=np.int64)
             enter = enter + np.where(here == 0, shares * self._packed(self._share_weight), 0)
         cost = _tall(enter, grid) * np.logical_or.reduce(grid > 0)[None]
+        if self._form.decode:
+            cost = cost + self._transfers(running, grid) * self._packed(self._transfer_weight)
         carded = [grid[i] > 0 for i, takes in enumerate(self._carded) if takes]
         if carded:
             opened = self._ground.idle[depth][domains] * self._packed(self._opened[depth])
@@ -209,10 +215,25 @@ class Table:
                 bad |= self._torn(rule, running, known, grid)
         return np.where(bad, INFINITE, cost)
 
+    def _positions(self, roles: Sequence[int]) -> list[int]:
+        return [i for i, index in enumerate(self._form.roles) if index in roles]
+
+    def _decoding(self) -> int:
+        """The most decode members that there can be, running ones included."""
+        mine = self._positions(self._form.decode)
+        return sum(self._limits[i] + sum(self._roles[i].running.values()) for i in mine)
+
+    def _transfers(self, running: IntArray, grid: IntArray) -> IntArray:
+        """Decode members of each domain when it holds no prefill member, else 0."""
+        first, second = self._positions(self._form.prefill), self._positions(self._form.decode)
+        near = _tall(running[first].sum(axis=0), grid) + grid[first].sum(axis=0)[None]
+        members = _tall(running[second].sum(axis=0), grid) + grid[second].sum(axis=0)[None]
+        return np.where(near == 0, members, 0)
+
     def _torn(
         self, rule: Together, running: IntArray, known: BoolArray, grid: IntArray
     ) -> BoolArray:
-        mine = [i for i, index in enumerate(self._gang.roles) if index in rule.roles]
+        mine = self._positions(rule.roles)
         inside = _tall(running[mine].sum(axis=0), grid)
         everyone = sum(sum(self._roles[i].running.values()) for i in mine)
         members = grid[mine].sum(axis=0)[None]

@@ -16,6 +16,7 @@ from scheduler.match import BoolArray, Cause, CauseArray, Fleet, covers, ports_c
 from scheduler.model import Gang, PodSet, PodTerm
 from scheduler.snapshot import Snapshot
 from scheduler.solve.problem import Apart, Near, Skew
+from scheduler.solve.variants import as_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,23 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A role that is to be planned: its namespace and its PodSet."""
+    """A role that is to be planned: its namespace, its PodSet and whose it is."""
 
     namespace: str
     podset: PodSet
+    gang: int
+    """Index of its gang, and of the form of the gang that it belongs to."""
+    form: int
 
     @property
     def demanding(self) -> bool:
         """Whether its own spec has a rule about other pods."""
         c = self.podset.constraints
         return bool(c.affinity or c.anti_affinity or c.spread or c.host_ports)
+
+    def meets(self, other: Newcomer) -> bool:
+        """Whether both can be there at once: two forms of one gang cannot."""
+        return self.gang != other.gang or self.form == other.form
 
 
 def standing_pods(
@@ -59,7 +67,8 @@ def standing_pods(
         gangs = {gang.key: gang for gang in snapshot.gangs}
     for assignment in snapshot.reservations:
         gang = gangs.get(assignment.key)
-        podsets = {podset.role: podset for podset in gang.podsets} if gang else {}
+        sets = as_on(gang, assignment.flavor).podsets if gang else ()
+        podsets = {podset.role: podset for podset in sets}
         for slot in assignment.slots:
             node, podset = fleet.index(slot.node), podsets.get(slot.role)
             if node is not None and podset is not None:
@@ -121,6 +130,8 @@ def apart_rules(newcomers: Sequence[Newcomer], fleet: Fleet) -> tuple[Apart, ...
     seen: set[tuple[int, int, str]] = set()
     for left in demanding:
         for right, other in enumerate(newcomers):
+            if not newcomers[left].meets(other):
+                continue
             pair = (min(left, right), max(left, right))
             keys = {
                 term.topology_key
@@ -149,7 +160,11 @@ def near_rules(
         if not terms:
             continue
         here = [pod.node for pod in pods if _meets(terms, pod.namespace, pod.labels)]
-        matching = [i for i, other in enumerate(newcomers) if _met_by(terms, other)]
+        matching = [
+            i
+            for i, other in enumerate(newcomers)
+            if _met_by(terms, other) and newcomer.meets(other)
+        ]
         zones_of = [fleet.zones(term.topology_key) for term in terms]
         alone = number in matching and not any((zones[here] >= 0).any() for zones in zones_of)
         if alone:
@@ -201,6 +216,7 @@ def skew_rules(
                 i
                 for i, other in enumerate(newcomers)
                 if other.namespace == newcomer.namespace
+                and newcomer.meets(other)
                 and selects(term.selector, other.podset.labels)
             )
             rules.append(

@@ -13,7 +13,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from scheduler.match import IntArray
-from scheduler.solve.problem import Choice, GangRow, Near, Problem, Skew, Wish
+from scheduler.solve.problem import Choice, Form, GangRow, Near, Option, Problem, Skew, Wish
 
 Linear = cp_model.LinearExpr
 
@@ -30,6 +30,8 @@ class Model:
         self.takes: list[list[cp_model.IntVar]] = []
         self.placed: list[Linear] = []
         """For each gang, 1 when it is placed."""
+        self.forms: list[list[Linear]] = []
+        """For each form of each gang, 1 when an option takes it."""
         self.grows: list[Linear] = []
         """For each gang, 1 when it gets new members."""
         for number, gang in enumerate(problem.gangs):
@@ -76,18 +78,20 @@ class Model:
         self.takes.append(takes)
         if takes:
             (self.cp.add_exactly_one if gang.runs else self.cp.add_at_most_one)(takes)
-        for position, role in enumerate(gang.roles):
-            self._role(
-                role, [(take, o.masks[position]) for take, o in zip(takes, options, strict=True)]
-            )
         self.placed.append(self.cp.new_constant(1) if gang.runs else _sum(takes))
-        self._whole(number, gang)
-        for wish in gang.wishes:
-            if wish.required is not None:
-                self._require(number, wish, wish.required)
-        for role in gang.roles:
-            for depth, size in self.problem.roles[role].slices:
-                self._slice(number, role, depth, size)
+        self.forms.append([])
+        for index, form in enumerate(gang.forms):
+            mine = [(take, o) for take, o in zip(takes, options, strict=True) if o.form == index]
+            self.forms[number].append(_sum([take for take, _ in mine]))
+            for position, role in enumerate(form.roles):
+                self._role(role, [(take, option.masks[position]) for take, option in mine])
+            if not gang.runs:
+                self._whole(form, self.forms[number][index])
+            for take, option in mine:
+                self._mixes(take, option)
+        self.grows.append(self._grows(gang) if gang.runs else self.placed[number])
+        for form in gang.forms:
+            self._levels(number, form)
 
     def _role(self, index: int, takes: Sequence[tuple[cp_model.IntVar, np.ndarray]]) -> None:
         if not takes:
@@ -106,23 +110,38 @@ class Model:
             if closed:
                 self.cp.add(_sum(closed) <= role.pending * (1 - take))
 
-    def _whole(self, number: int, gang: GangRow) -> None:
-        problem, placed = self.problem, self.placed[number]
+    def _whole(self, form: Form, taken: Linear) -> None:
+        """A gang that does not run yet and takes this form reaches its minimums."""
+        totals = [self.total(role) for role in form.roles]
+        for index, total in zip(form.roles, totals, strict=True):
+            role = self.problem.roles[index]
+            self.cp.add(total <= role.pending * taken)
+            if role.least > role.running_total:
+                self.cp.add(total >= (role.least - role.running_total) * taken)
+        self.cp.add(_sum(totals) >= max(1, form.least - form.running_total) * taken)
+
+    def _mixes(self, take: cp_model.IntVar, option: Option) -> None:
+        for side in option.mixed:
+            if not any(self.problem.roles[role].running_total for role in side):
+                self.cp.add(_sum([self.total(role) for role in side]) >= take)
+
+    def _grows(self, gang: GangRow) -> Linear:
         totals = [self.total(role) for role in gang.roles]
         for index, total in zip(gang.roles, totals, strict=True):
-            role = problem.roles[index]
-            self.cp.add(total <= role.pending * placed)
-            if not gang.runs and role.least > role.running_total:
-                self.cp.add(total >= (role.least - role.running_total) * placed)
-        if not gang.runs:
-            self.grows.append(placed)
-            self.cp.add(_sum(totals) >= max(1, gang.least - gang.running_total) * placed)
-            return
-        pending = sum(problem.roles[role].pending for role in gang.roles)
+            self.cp.add(total <= self.problem.roles[index].pending)
+        pending = sum(self.problem.roles[role].pending for role in gang.roles)
         grows = self.integer(0, 1, lambda choice: int(any(choice.counts[r] for r in gang.roles)))
         self.cp.add(_sum(totals) <= pending * grows)
         self.cp.add(_sum(totals) >= grows)
-        self.grows.append(grows)
+        return grows
+
+    def _levels(self, number: int, form: Form) -> None:
+        for wish in form.wishes:
+            if wish.required is not None:
+                self._require(number, wish, wish.required)
+        for role in form.roles:
+            for depth, size in self.problem.roles[role].slices:
+                self._slice(number, role, depth, size)
 
     def total(self, role: int, nodes: Iterable[int] | None = None) -> Linear:
         """New members of a role, on all nodes or on some."""

@@ -8,8 +8,9 @@ from itertools import combinations
 
 from ortools.sat.python import cp_model
 
+from scheduler.match import IntArray
 from scheduler.solve.cpsat_model import Linear, Model, weighted
-from scheduler.solve.problem import Choice, GangRow, Wish
+from scheduler.solve.problem import Choice, Form, GangRow, Wish
 from scheduler.solve.terms import age_term, class_sizes, layout
 
 
@@ -46,22 +47,34 @@ def _own(
         name, weight = age_term(gang, class_size)
         yield f"waiting {gang.priority}", 1 - placed, 1
         yield name, 1 - placed, weight
-    yield (
-        f"members {gang.priority}",
-        placed,
-        sum(problem.roles[role].pending for role in gang.roles),
-    )
-    for role in gang.roles:
-        yield f"members {gang.priority}", model.total(role), -1
     for take, option in zip(model.takes[number], gang.options, strict=False):
         yield f"flavor {gang.priority}", take, option.rank
-    for kind, wishes in (("gang", (gang.whole,)), ("group", gang.groups), ("role", gang.each)):
+    if gang.options and all(option.mixed for option in gang.options):
+        yield f"mixed {gang.priority}", model.grows[number], 1
+    else:  # running members are on one class at most: who mixes gets new members
+        for take, option in zip(model.takes[number], gang.options, strict=False):
+            yield f"mixed {gang.priority}", take, option.cost[1]
+    for index, form in enumerate(gang.forms):
+        taken = placed if gang.runs else model.forms[number][index]
+        pending = sum(problem.roles[role].pending for role in form.roles)
+        yield f"members {gang.priority}", taken, pending
+        for role in form.roles:
+            yield f"members {gang.priority}", model.total(role), -1
+        for name, expression in _level_terms(model, number, form):
+            yield name, expression, 1
+
+
+def _level_terms(model: Model, number: int, form: Form) -> Iterator[tuple[str, Linear]]:
+    for kind, wishes in (("gang", (form.whole,)), ("group", form.groups), ("role", form.each)):
         for wish in wishes:
             for torn in _steps(model, number, wish):
-                yield kind, torn, 1
-    for depth, level in enumerate(problem.levels):
-        for mark in _used(model, number, gang, depth):
-            yield f"used {level}", mark, 1
+                yield kind, torn
+    for depth, level in enumerate(model.problem.levels):
+        for mark in _used(model, number, form, depth):
+            yield f"used {level}", mark
+        if form.decode:
+            for far in _far(model, number, form, depth):
+                yield "transfer", far
 
 
 def _steps(model: Model, number: int, wish: Wish) -> list[Linear]:
@@ -114,11 +127,45 @@ def _chosen(
         model.cp.add(stand <= mine + torn)
 
 
-def _used(model: Model, number: int, gang: GangRow, depth: int) -> list[Linear]:
-    running = model.running(gang.roles, depth)
-    marks = model.stands(gang.roles, depth)
+def _used(model: Model, number: int, form: Form, depth: int) -> list[Linear]:
+    running = model.running(form.roles, depth)
+    marks = model.stands(form.roles, depth)
     found: list[Linear] = [mark for domain, mark in marks.items() if domain not in running]
     return [*found, *(model.grows[number] for _ in running)]
+
+
+def _far(model: Model, number: int, form: Form, depth: int) -> Iterator[Linear]:
+    """For each domain the decode members there, if no prefill member is there and the gang grows."""
+    of = model.problem.domain_of[depth]
+    running, near = model.running(form.decode, depth), model.running(form.prefill, depth)
+    places, mates = model.domains(form.decode, depth), model.domains(form.prefill, depth)
+    pending = sum(model.problem.roles[role].pending for role in form.decode)
+    for domain in sorted({*running, *places} - near.keys()):
+        here = running.get(domain, 0)
+        company = model.integer(0, 1, partial(_accompanied, of, form, domain))
+        present = [(model.total(role, mates.get(domain, ())), 1) for role in form.prefill]
+        model.cp.add(company <= weighted(present))
+        far = model.integer(0, pending + here, partial(_lonely, of, form, domain, here))
+        members = [(model.total(role, places.get(domain, ())), 1) for role in form.decode]
+        members += [(model.grows[number], here), (company, -(pending + here))]
+        model.cp.add(weighted(members) <= far)
+        yield far
+
+
+def _inside(of: IntArray, roles: Sequence[int], domain: int, choice: Choice) -> int:
+    counts = (item for role in roles for item in choice.counts[role].items())
+    return sum(count for node, count in counts if of[node] == domain)
+
+
+def _accompanied(of: IntArray, form: Form, domain: int, choice: Choice) -> int:
+    return int(_inside(of, form.prefill, domain, choice) > 0)
+
+
+def _lonely(of: IntArray, form: Form, domain: int, here: int, choice: Choice) -> int:
+    grows = any(choice.counts[role] for role in form.roles)
+    if not grows or _inside(of, form.prefill, domain, choice):
+        return 0
+    return here + _inside(of, form.decode, domain, choice)
 
 
 def _shared(model: Model) -> list[tuple[Linear, int]]:

@@ -104,13 +104,15 @@ def _cells(problem: Problem, hopeless: frozenset[int]) -> int:
             np.logical_or.reduce(
                 [
                     problem.capacity(problem.roles[role], problem.free, option.masks[position]) > 0
-                    for option in gang.options
+                    for option in options
                 ]
             ).sum()
         )
         for number, gang in enumerate(problem.gangs)
-        if number not in hopeless and gang.options
-        for position, role in enumerate(gang.roles)
+        if number not in hopeless
+        for index, form in enumerate(gang.forms)
+        if (options := [option for option in gang.options if option.form == index])
+        for position, role in enumerate(form.roles)
     )
 
 

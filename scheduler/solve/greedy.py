@@ -43,9 +43,9 @@ def possible(problem: Problem, alone: Sequence[Settled | None], number: int) -> 
 def to_choice(problem: Problem, answers: Sequence[Settled | None]) -> Choice:
     """The answers of all gangs as one choice."""
     counts: list[dict[int, int]] = [{} for _ in problem.roles]
-    for gang, answer in zip(problem.gangs, answers, strict=True):
+    for answer in answers:
         if answer is not None:
-            for role, places in zip(gang.roles, answer.places, strict=True):
+            for role, places in answer.places.items():
                 counts[role] = dict(places)
     options = tuple(answer.option if answer is not None else None for answer in answers)
     return Choice(options=options, counts=tuple(counts))

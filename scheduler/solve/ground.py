@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scheduler.match import BoolArray, IntArray
-from scheduler.solve.problem import GangRow, Problem
+from scheduler.solve.problem import Form, GangRow, Problem
+from scheduler.solve.terms import transfers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Ground:
         )
         for gang in problem.gangs:
             if gang.runs and not gang.options:
-                _settle(problem, ground, gang, ())
+                _settle(problem, ground, gang, {})
         return ground
 
     def copy(self) -> Ground:
@@ -57,10 +58,14 @@ class Ground:
 
 
 def price(
-    problem: Problem, gang: GangRow, ground: Ground, places: Sequence[Mapping[int, int]]
+    problem: Problem,
+    gang: GangRow,
+    form: Form,
+    ground: Ground,
+    places: Sequence[Mapping[int, int]],
 ) -> tuple[int, ...]:
     """What places cost on this ground, entry by entry from ``spread`` on; comparable between tables."""
-    roles = [problem.roles[index] for index in gang.roles]
+    roles = [problem.roles[index] for index in form.roles]
     nodes = {node for counts in places for node in counts}
     carded = {
         n for role, counts in zip(roles, places, strict=True) for n in counts if role.cards[n]
@@ -80,7 +85,7 @@ def price(
     met = (
         sum(shares.get(domain, 0) for domain in used[gang.spread]) if gang.spread is not None else 0
     )
-    return (met, *map(len, used), *opened, left)
+    return (met, *map(len, used), transfers(problem, form, places), *opened, left)
 
 
 def stand(problem: Problem, ground: Ground, index: int, counts: Mapping[int, int]) -> None:
@@ -96,20 +101,19 @@ def stand(problem: Problem, ground: Ground, index: int, counts: Mapping[int, int
 
 
 def take(
-    problem: Problem, ground: Ground, number: int, places: Sequence[Mapping[int, int]]
+    problem: Problem, ground: Ground, number: int, places: Mapping[int, Mapping[int, int]]
 ) -> None:
-    """Stand the new members of a gang on the ground."""
-    gang = problem.gangs[number]
-    for index, counts in zip(gang.roles, places, strict=True):
+    """Stand the new members of a gang (role -> node -> members) on the ground."""
+    for index, counts in places.items():
         stand(problem, ground, index, counts)
-    _settle(problem, ground, gang, places)
+    _settle(problem, ground, problem.gangs[number], places)
 
 
 def _settle(
-    problem: Problem, ground: Ground, gang: GangRow, places: Sequence[Mapping[int, int]]
+    problem: Problem, ground: Ground, gang: GangRow, places: Mapping[int, Mapping[int, int]]
 ) -> None:
     if gang.spread is not None:
         of = problem.domain_of[gang.spread]
-        used = {int(of[n]) for counts in places for n in counts}
+        used = {int(of[n]) for counts in places.values() for n in counts}
         used |= {int(of[n]) for index in gang.roles for n in problem.roles[index].running}
         ground.settled.setdefault(gang.workload, []).append(used)

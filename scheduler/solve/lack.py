@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from scheduler.match import BoolArray, Cause, Fleet, IntArray
 from scheduler.model import Code, Gang, PodSet, Reason
 from scheduler.snapshot import Snapshot
-from scheduler.solve.problem import GangRow, Option, Problem, Role
+from scheduler.solve.problem import Form, GangRow, Option, Problem, Role
 from topology.resources import CPU, MEMORY, PODS
 
 _EXCLUDED = {
@@ -35,9 +35,11 @@ _EXCLUDED = {
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One role on the nodes of one option."""
+    """One role on the nodes of one option, or several whose members ask for the same."""
 
+    roles: tuple[int, ...]
     role: Role
+    """The first of them, with the names and pending members of all."""
     podset: PodSet
     needed: int
     """New members without which the gang does not start."""
@@ -60,22 +62,25 @@ class Lack:
     def reason(
         self, gang: Gang, number: int, options: Sequence[Option], serves: BoolArray
     ) -> Reason:
-        """Why the gang does not fit on a flavor, whose best device class speaks for it."""
+        """Why ``gang``, as it is on a flavor, does not fit there; its best device class speaks for it."""
         row = self._problem.gangs[number]
+        form = row.forms[options[0].form]
         looks = max(
-            ([*self._looks(gang, row, option)] for option in options),
+            (self._looks(gang, row, option) for option in options),
             key=lambda looks: (
                 sum(look.fits for look in looks),
                 sum(int(look.mask.sum()) for look in looks),
             ),
         )
+        parts, looks = looks, self._merged(looks)
         look = min(looks, key=lambda look: (look.fits >= look.needed, look.fits - look.needed))
         numbers, excluded = self._excluded(look, serves)
         numbers = {"membersNeeded": look.needed, "membersFit": look.fits, **numbers}
         matching = f"{numbers['nodesMatching']} of {len(look.mask)} nodes match"
         if excluded:
             matching += f" (excluded: {', '.join(excluded)})"
-        who = f"of role {look.role.name} " if len(looks) > 1 else ""
+        roles = "role" if len(look.roles) == 1 else "roles"
+        who = f"of {roles} {look.role.name} " if len(looks) > 1 else ""
         missing, words = self._missing(look)
         amounts = _amounts(look.podset, missing)
         each = f"(each needs {amounts})"
@@ -91,7 +96,7 @@ class Lack:
             message = f"{head}; {words}; {matching}; {more} with {amounts} free would do"
             code = Code.REFUSED if self._refused_would_do(look, serves) else Code.INSUFFICIENT
             return Reason(code=code, message=message, numbers=numbers)
-        best, words = self._domain(row, looks)
+        best, words = self._domain(form, parts)
         if not words:
             words = "its roles do not fit together, or not with the rules about other pods"
         code = Code.TOPOLOGY_TOO_SMALL if best else Code.INSUFFICIENT
@@ -100,22 +105,47 @@ class Lack:
         return Reason(code=code, message=message, numbers={**numbers, **best})
 
     def _looks(self, gang: Gang, row: GangRow, option: Option) -> list[_Look]:
-        roles = [self._problem.roles[index] for index in row.roles]
+        form = row.forms[option.form]
+        roles = [self._problem.roles[index] for index in form.roles]
         lows = [max(0, role.least - role.running_total) for role in roles]
         # What the gang's minimum asks beyond those of its roles may come from any role.
-        open_ = max(0, row.least - row.running_total - sum(lows))
+        open_ = max(0, form.least - form.running_total - sum(lows))
         looks = []
-        for role, podset, low, mask in zip(roles, gang.podsets, lows, option.masks, strict=True):
+        for index, role, podset, low, mask in zip(
+            form.roles, roles, gang.podsets, lows, option.masks, strict=True
+        ):
             more = min(open_, role.pending - low)
             open_ -= more
             room = self._problem.capacity(role, self._problem.free, mask)
-            looks.append(_Look(role, podset, low + more, mask, room))
+            looks.append(_Look((index,), role, podset, low + more, mask, room))
         return looks
+
+    def _merged(self, looks: Sequence[_Look]) -> list[_Look]:
+        """Roles of equal requests on equal nodes compete for the same places: they count as one."""
+        merged: dict[tuple[bytes, bytes], _Look] = {}
+        for look in looks:
+            key = look.role.request.tobytes(), look.mask.tobytes()
+            merged[key] = self._joined(merged[key], look) if key in merged else look
+        return list(merged.values())
+
+    def _joined(self, first: _Look, other: _Look) -> _Look:
+        role = replace(
+            first.role,
+            name=f"{first.role.name}, {other.role.name}",
+            pending=first.role.pending + other.role.pending,
+        )
+        return replace(
+            first,
+            roles=first.roles + other.roles,
+            role=role,
+            needed=first.needed + other.needed,
+            room=self._problem.capacity(role, self._problem.free, first.mask),
+        )
 
     def _excluded(self, look: _Look, serves: BoolArray) -> tuple[dict[str, int], list[str]]:
         causes = look.role.causes.copy()
         if look.role.follows:
-            causes[~serves] = Cause.FLAVOR
+            causes[~(serves | look.mask)] = Cause.FLAVOR
             causes[(causes == 0) & ~look.mask] = Cause.DEVICE
         for node in np.flatnonzero((causes == 0) & (look.room == 0)).tolist():
             if not self._allocatable[node].fits(look.podset.request):
@@ -157,12 +187,12 @@ class Lack:
         more = self._problem.capacity(look.role, self._problem.free, refused)
         return bool(refused.any()) and look.fits + int(more.sum()) >= look.needed
 
-    def _domain(self, row: GangRow, looks: Sequence[_Look]) -> tuple[dict[str, int], str]:
+    def _domain(self, form: Form, looks: Sequence[_Look]) -> tuple[dict[str, int], str]:
         """The domain of the strictest required level or slice that holds most members."""
-        asked = [(wish.required, wish.roles) for wish in row.wishes if wish.required is not None]
+        asked = [(wish.required, wish.roles) for wish in form.wishes if wish.required is not None]
         if asked:
             depth, roles = max(asked)
-            inside = [look for role, look in zip(row.roles, looks, strict=True) if role in roles]
+            inside = self._merged([look for look in looks if look.roles[0] in roles])
             held = sum(self._held(depth, look) for look in inside)
             needed = sum(look.needed for look in inside)
             running = {

@@ -13,7 +13,7 @@ from scheduler.solve import rules, terms
 from scheduler.solve.byhand import by_hand
 from scheduler.solve.count import MAX_STATES, Table
 from scheduler.solve.ground import Ground, price
-from scheduler.solve.problem import Choice, GangRow, Problem, Together, Wish
+from scheduler.solve.problem import Choice, Form, GangRow, Problem, Together, Wish
 
 _MAX_TABLES = 48
 """Tables that may be filled for one option before the search is cut (and the proof given up)."""
@@ -24,7 +24,8 @@ class Settled:
     """Places for one gang; ``exact`` when no other answer has a better vector for it alone."""
 
     option: int
-    places: tuple[Mapping[int, int], ...]
+    places: Mapping[int, Mapping[int, int]]
+    """Role -> node -> new members, for the roles of the option's form."""
     missing: int
     """Pending members without a place."""
     exact: bool
@@ -33,7 +34,7 @@ class Settled:
 @dataclass(frozen=True, slots=True)
 class _Found:
     missing: int
-    rank: int
+    option_cost: tuple[int, int]
     steps: tuple[int, int, int]
     cost: tuple[int, ...]
     option: int
@@ -41,7 +42,7 @@ class _Found:
 
     @property
     def order(self) -> tuple[object, ...]:
-        return (self.missing, self.rank, self.steps, self.cost, self.option)
+        return (self.missing, self.option_cost, self.steps, self.cost, self.option)
 
 
 def settle(
@@ -56,35 +57,36 @@ def settle(
     exact = True
     numbers = range(len(gang.options)) if options is None else options
     for option in numbers:
-        rank = gang.options[option].rank
-        if best is not None and (best.missing, best.rank) < (0, rank):
-            break  # everybody has a place on a better flavor already
+        if best is not None and (best.missing, best.option_cost) < (0, gang.options[option].cost):
+            break  # everybody has a place on a better option already
         found, proven = _on_option(problem, gang, ground, option, best)
         exact &= proven
         if found is not None and (best is None or found.order < best.order):
             best = found
     if best is None:
         return None, exact
-    answer = Settled(option=best.option, places=best.places, missing=best.missing, exact=exact)
+    places = dict(zip(gang.form_of(best.option).roles, best.places, strict=True))
+    answer = Settled(option=best.option, places=places, missing=best.missing, exact=exact)
     return answer, exact
 
 
 def _on_option(
     problem: Problem, gang: GangRow, ground: Ground, option: int, best: _Found | None
 ) -> tuple[_Found | None, bool]:
+    form = gang.form_of(option)
     admitted = [
-        rules.admitted(problem, role, mask, ground.counts, gang.roles)
-        for role, mask in zip(gang.roles, gang.options[option].masks, strict=True)
+        rules.admitted(problem, role, mask, ground.counts, form.roles)
+        for role, mask in zip(form.roles, gang.options[option].masks, strict=True)
     ]
     company = any(
-        rule.role in gang.roles and not set(rule.helpers) <= set(gang.roles)
+        rule.role in form.roles and not set(rule.helpers) <= set(form.roles)
         for rule in problem.near
     )
-    if not _room(problem, gang, ground, admitted) and not gang.runs:
+    if not _room(problem, form, ground, admitted) and not gang.runs:
         return None, not company
     search = _Search(problem, gang, ground, option, best)
     exact = not company
-    for masks, proven in _variants(problem, gang, ground, admitted):
+    for masks, proven in _mask_sets(problem, form, ground, admitted):
         exact &= proven
         search.run(masks)
     exact = exact and search.exact
@@ -93,24 +95,24 @@ def _on_option(
     return search.found, exact
 
 
-def _room(problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]) -> bool:
+def _room(problem: Problem, form: Form, ground: Ground, masks: Sequence[BoolArray]) -> bool:
     """Whether the nodes could hold the minimum if every role had them to itself."""
     fits = [
         int(problem.capacity(problem.roles[role], ground.free, mask).sum())
-        for role, mask in zip(gang.roles, masks, strict=True)
+        for role, mask in zip(form.roles, masks, strict=True)
     ]
-    roles = [problem.roles[role] for role in gang.roles]
+    roles = [problem.roles[role] for role in form.roles]
     new = [min(fit, role.pending) for fit, role in zip(fits, roles, strict=True)]
-    return gang.running_total + sum(new) >= gang.least and all(
+    return form.running_total + sum(new) >= form.least and all(
         role.running_total + n >= role.least for role, n in zip(roles, new, strict=True)
     )
 
 
-def _variants(
-    problem: Problem, gang: GangRow, ground: Ground, masks: list[BoolArray]
+def _mask_sets(
+    problem: Problem, form: Form, ground: Ground, masks: list[BoolArray]
 ) -> Iterator[tuple[list[BoolArray], bool]]:
     """Masks under which rules among the gang's own new members can hold, and whether they cover all."""
-    own = {role: position for position, role in enumerate(gang.roles)}
+    own = {role: position for position, role in enumerate(form.roles)}
     wide = any(
         not rule.single and rule.left in own and rule.right in own for rule in problem.apart
     ) or any(not {rule.role, *rule.counted}.isdisjoint(own) for rule in problem.skew)
@@ -120,7 +122,7 @@ def _variants(
         if rule.role in own and (rule.alone or set(rule.helpers) & set(own))
     ]
     if not loose:
-        yield _one_per_zone(problem, gang, ground, masks), not wide
+        yield _one_per_zone(problem, form, ground, masks), not wide
         return
     # All members in one zone of the first such rule: try every zone.
     rule = loose[0]
@@ -130,18 +132,18 @@ def _variants(
         for position in bound:
             chosen[position] = chosen[position] & (rule.zones == zone)
         proven = rule.alone and len(loose) == 1 and not wide
-        yield _one_per_zone(problem, gang, ground, chosen), proven
+        yield _one_per_zone(problem, form, ground, chosen), proven
 
 
 def _one_per_zone(
-    problem: Problem, gang: GangRow, ground: Ground, masks: Sequence[BoolArray]
+    problem: Problem, form: Form, ground: Ground, masks: Sequence[BoolArray]
 ) -> list[BoolArray]:
     """Where a role must be apart from itself in zones of several nodes, the roomiest node of each."""
     thinned = list(masks)
     for rule in problem.apart:
-        if rule.left != rule.right or rule.single or rule.left not in gang.roles:
+        if rule.left != rule.right or rule.single or rule.left not in form.roles:
             continue
-        position = gang.roles.index(rule.left)
+        position = form.roles.index(rule.left)
         room = problem.capacity(problem.roles[rule.left], ground.free, thinned[position])
         order = np.lexsort((np.arange(len(room)), -room))
         _, first = np.unique(rule.zones[order], return_index=True)
@@ -158,9 +160,10 @@ class _Search:
         self, problem: Problem, gang: GangRow, ground: Ground, option: int, best: _Found | None
     ) -> None:
         self._problem, self._gang, self._ground, self._option = problem, gang, ground, option
-        self._roles = [problem.roles[role] for role in gang.roles]
+        self._form = gang.form_of(option)
+        self._roles = [problem.roles[role] for role in self._form.roles]
         self._bound = best
-        self._coupled = bool(problem.coupled & set(gang.roles))
+        self._coupled = bool(problem.coupled & set(self._form.roles))
         self.found: _Found | None = None
         self.exact = True
 
@@ -185,9 +188,9 @@ class _Search:
 
     def by_hand(self, masks: Sequence[BoolArray]) -> None:
         """Where counting has no answer and no proof: the first proposal that keeps the rules."""
-        for places in by_hand(self._problem, self._gang, self._ground, masks):
+        for places in by_hand(self._problem, self._gang, self._form, self._ground, masks):
             counts: list[Mapping[int, int]] = [{} for _ in self._problem.roles]
-            for role, found in zip(self._gang.roles, places, strict=True):
+            for role, found in zip(self._form.roles, places, strict=True):
                 counts[role] = found
             options = [None] * len(self._problem.gangs)
             choice = Choice(options=tuple(options), counts=tuple(counts))
@@ -195,26 +198,24 @@ class _Search:
                 places
             ):
                 steps = [0, 0, 0]
-                for kind, wish in _kinds(self._gang):
+                for kind, wish in _kinds(self._form):
                     steps[kind] += terms.steps(self._problem, choice, wish)
                 total = sum(sum(found.values()) for found in places)
                 missing = sum(role.pending for role in self._roles) - total
-                rank = self._gang.options[self._option].rank
-                cost = price(self._problem, self._gang, self._ground, places)
-                self._keep(
-                    _Found(
-                        missing, rank, (steps[0], steps[1], steps[2]), cost, self._option, places
-                    )
-                )
+                self._keep(missing, (steps[0], steps[1], steps[2]), places)
                 return
 
     def _counts(self, limits: Sequence[int]) -> list[tuple[int, ...]]:
         """Numbers of new members per role that make the gang whole, most first."""
         lows = [max(0, role.least - role.running_total) for role in self._roles]
-        least = self._gang.least - self._gang.running_total
+        least = self._form.least - self._form.running_total
         ranges = [range(low, limit + 1) for low, limit in zip(lows, limits, strict=True)]
-        whole = [counts for counts in product(*ranges) if sum(counts) >= least]
+        whole = [c for c in product(*ranges) if sum(c) >= least and self._mixes(c)]
         return sorted(whole, key=lambda counts: (-sum(counts), [-c for c in counts]))
+
+    def _mixes(self, counts: Sequence[int]) -> bool:
+        new = dict(zip(self._form.roles, counts, strict=True))
+        return rules.mixes(self._problem, self._gang.options[self._option], new)
 
     def _at(
         self,
@@ -224,16 +225,11 @@ class _Search:
         limits: Sequence[int],
         tables: dict[tuple[object, ...], Table],
     ) -> bool:
-        rank = self._gang.options[self._option].rank
         if not any(group[0]):
-            empty: tuple[Mapping[int, int], ...] = tuple({} for _ in self._roles)
-            self._keep(
-                _Found(
-                    missing, rank, _idle_steps(self._problem, self._gang), (), self._option, empty
-                )
-            )
+            steps = _idle_steps(self._problem, self._form)
+            self._keep(missing, steps, tuple({} for _ in self._roles))
             return True
-        for steps, plans in groupby(_plans(self._gang), key=lambda plan: plan.steps):
+        for steps, plans in groupby(_plans(self._form), key=lambda plan: plan.steps):
             hit = False
             for plan, counts in product(list(plans), group):
                 table = self._table(plan, counts, masks, limits, tables)
@@ -247,8 +243,7 @@ class _Search:
                     self.exact = False
                     continue
                 hit = True
-                cost = price(self._problem, self._gang, self._ground, places)
-                self._keep(_Found(missing, rank, steps, cost, self._option, places))
+                self._keep(missing, steps, places)
             if hit:
                 return True
         return False
@@ -261,23 +256,32 @@ class _Search:
         limits: Sequence[int],
         tables: dict[tuple[object, ...], Table],
     ) -> Table | None:
-        torn = any(set(rule.roles) != set(self._gang.roles) for rule in plan.together)
+        torn = any(set(rule.roles) != set(self._form.roles) for rule in plan.together)
         key = (plan.together, counts if torn else None)
         if key not in tables:
             if len(tables) >= _MAX_TABLES:
                 self.exact = False
                 return None
             size = counts if torn else limits
-            table = Table(self._problem, self._gang, self._ground, masks, size, plan.together)
+            table = Table(
+                self._problem, self._gang, self._form, self._ground, masks, size, plan.together
+            )
             self.exact &= table.exact
             tables[key] = table
         return tables[key]
 
     def _obeys(self, places: Sequence[Mapping[int, int]]) -> bool:
-        counts = {**self._ground.counts, **dict(zip(self._gang.roles, places, strict=True))}
+        counts = {**self._ground.counts, **dict(zip(self._form.roles, places, strict=True))}
         return rules.coupling_holds(self._problem, counts)
 
-    def _keep(self, found: _Found) -> None:
+    def _keep(
+        self, missing: int, steps: tuple[int, int, int], places: tuple[Mapping[int, int], ...]
+    ) -> None:
+        cost: tuple[int, ...] = ()
+        if any(places):
+            cost = price(self._problem, self._gang, self._form, self._ground, places)
+        option_cost = self._gang.options[self._option].cost
+        found = _Found(missing, option_cost, steps, cost, self._option, places)
         if self.found is None or found.order < self.found.order:
             self.found = found
 
@@ -292,10 +296,10 @@ class _Plan:
     together: tuple[Together, ...]
 
 
-def _plans(gang: GangRow) -> list[_Plan]:
+def _plans(form: Form) -> list[_Plan]:
     """All ways, best first. A wish that is about every role is met by the depth alone."""
-    full = [(kind, wish) for kind, wish in _kinds(gang) if set(wish.roles) == set(gang.roles)]
-    partial = [(kind, wish) for kind, wish in _kinds(gang) if set(wish.roles) != set(gang.roles)]
+    full = [(kind, wish) for kind, wish in _kinds(form) if set(wish.roles) == set(form.roles)]
+    partial = [(kind, wish) for kind, wish in _kinds(form) if set(wish.roles) != set(form.roles)]
     partial = [(k, w) for k, w in partial if w.required is not None or w.preferred is not None]
     fixed = tuple(
         Together(depth=wish.required, roles=wish.roles, known=True)
@@ -322,11 +326,11 @@ def _plans(gang: GangRow) -> list[_Plan]:
     return sorted(plans, key=lambda plan: (plan.steps, -plan.depth))
 
 
-def _kinds(gang: GangRow) -> list[tuple[int, Wish]]:
+def _kinds(form: Form) -> list[tuple[int, Wish]]:
     return [
-        (0, gang.whole),
-        *((1, wish) for wish in gang.groups),
-        *((2, wish) for wish in gang.each),
+        (0, form.whole),
+        *((1, wish) for wish in form.groups),
+        *((2, wish) for wish in form.each),
     ]
 
 
@@ -337,9 +341,9 @@ def _depths(wishes: Sequence[Wish]) -> range:
     return range(max(closest, required), required - 1, -1)
 
 
-def _idle_steps(problem: Problem, gang: GangRow) -> tuple[int, int, int]:
+def _idle_steps(problem: Problem, form: Form) -> tuple[int, int, int]:
     steps = [0, 0, 0]
-    for kind, wish in _kinds(gang):
+    for kind, wish in _kinds(form):
         nodes = [node for role in wish.roles for node in problem.roles[role].running]
         for depth in range((wish.preferred if wish.preferred is not None else -1) + 1):
             steps[kind] += len(set(problem.domain_of[depth][nodes].tolist())) > 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from scheduler.match import BoolArray
 from scheduler.solve.ground import Ground, take
-from scheduler.solve.problem import Choice, GangRow, Option, Problem, Role, Wish
+from scheduler.solve.problem import Choice, Form, GangRow, Option, Problem, Role, Wish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def ground_without(problem: Problem, choice: Choice, gangs: Sequence[int]) -> Gr
     for number, gang in enumerate(problem.gangs):
         # ``Ground.of`` already knows the gangs that stay as they are.
         if number not in gangs and choice.options[number] is not None:
-            take(problem, ground, number, [choice.counts[role] for role in gang.roles])
+            take(problem, ground, number, {role: choice.counts[role] for role in gang.roles})
     return ground
 
 
@@ -98,22 +98,37 @@ def _role(role: Role, numbers: Mapping[int, int]) -> Role:
 def _gang(
     gang: GangRow, index: Mapping[int, int], age: int, nodes: BoolArray | None, ground: Ground
 ) -> GangRow:
-    def renumbered(wish: Wish) -> Wish:
-        return replace(wish, roles=tuple(index[role] for role in wish.roles))
-
     return replace(
         gang,
         age=age,
-        roles=tuple(index[role] for role in gang.roles),
-        options=tuple(_option(option, nodes) for option in gang.options),
-        whole=renumbered(gang.whole),
-        groups=tuple(renumbered(wish) for wish in gang.groups),
-        each=tuple(renumbered(wish) for wish in gang.each),
+        forms=tuple(_form(form, index) for form in gang.forms),
+        options=tuple(_option(option, index, nodes) for option in gang.options),
         rivals=ground.shares(gang) if gang.spread is not None else None,
     )
 
 
-def _option(option: Option, nodes: BoolArray | None) -> Option:
-    if nodes is None:
-        return option
-    return replace(option, masks=tuple(np.logical_and(mask, nodes) for mask in option.masks))
+def _numbered(roles: Sequence[int], index: Mapping[int, int]) -> tuple[int, ...]:
+    return tuple(index[role] for role in roles)
+
+
+def _form(form: Form, index: Mapping[int, int]) -> Form:
+    def wish(old: Wish) -> Wish:
+        return replace(old, roles=_numbered(old.roles, index))
+
+    return replace(
+        form,
+        roles=_numbered(form.roles, index),
+        whole=wish(form.whole),
+        groups=tuple(wish(old) for old in form.groups),
+        each=tuple(wish(old) for old in form.each),
+        prefill=_numbered(form.prefill, index),
+        decode=_numbered(form.decode, index),
+    )
+
+
+def _option(option: Option, index: Mapping[int, int], nodes: BoolArray | None) -> Option:
+    masks = option.masks
+    if nodes is not None:
+        masks = tuple(np.logical_and(mask, nodes) for mask in masks)
+    mixed = tuple(_numbered(side, index) for side in option.mixed)
+    return replace(option, masks=masks, mixed=mixed)

@@ -54,7 +54,7 @@ def _groups(
         answer = alone[number]
         if answer is None or not _worse(problem, choice, number, answer):
             continue
-        wanted = {node for places in answer.places for node in places}
+        wanted = {node for places in answer.places.values() for node in places}
         rivals = [
             other
             for other in free
@@ -89,6 +89,6 @@ def _nodes(
             nodes[list(choice.counts[role])] = True
         answers = [settle(problem, number, ground, [o])[0] for o in range(len(gang.options))]
         for found in (answer, *answers):
-            for places in found.places if found is not None else ():
+            for places in found.places.values() if found is not None else ():
                 nodes[list(places)] = True
     return nodes

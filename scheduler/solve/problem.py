@@ -59,14 +59,50 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The PodSets of a gang: those that it has, or those of one of its variants (``model.Variant``)."""
+
+    roles: tuple[int, ...]
+    least: int
+    """Members, running ones included, with which the gang starts in this form."""
+    whole: Wish
+    groups: tuple[Wish, ...] = ()
+    each: tuple[Wish, ...] = ()
+    """The wishes of single roles."""
+    running_total: int = 0
+    prefill: tuple[int, ...] = ()
+    decode: tuple[int, ...] = ()
+    """The roles between which key-value caches travel; both empty unless the form has both."""
+
+    @property
+    def wishes(self) -> tuple[Wish, ...]:
+        """All topology requests of the form."""
+        return (self.whole, *self.groups, *self.each)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One way to place a gang: a flavor and, where cards are asked for, one device class."""
+    """One way to place a gang: a form, a flavor and, where cards are asked for, one device class.
+
+    Or a mixed pair of classes: decode members on the one, all others on the other.
+    """
 
     flavor: int | None
-    """Index into the gang's flavors; None for the implied flavor."""
+    """Index into the gang's flavors; None for the implied flavor. Of a mixed pair that of the prefill
+    members."""
     rank: int
+    """Of a mixed pair the worse of its two flavors'."""
     masks: tuple[BoolArray, ...]
-    """For each role of the gang, the nodes that it may use; shape (nodes,)."""
+    """For each role of the form, the nodes that it may use; shape (nodes,)."""
+    form: int = 0
+    """Index into the gang's forms."""
+    mixed: tuple[tuple[int, ...], ...] = ()
+    """Of a mixed pair the roles with cards on either class. Each has a member: else it is no mixture."""
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """What the objective says about the option alone: its rank, then whether it mixes classes."""
+        return self.rank, int(bool(self.mixed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,28 +124,27 @@ class GangRow:
     priority: int
     age: int
     """0 for the oldest of its priority class, 1 for the next."""
-    least: int
-    roles: tuple[int, ...]
+    forms: tuple[Form, ...]
+    """First the one that the gang has; only there members run, and then it has no other option."""
     flavors: tuple[FlavorRow, ...]
     options: tuple[Option, ...]
-    """In the order of rank."""
+    """In the order of ``Option.cost``."""
     runs: bool
     """Whether its running members already are a whole gang: then it is placed in any case."""
-    whole: Wish
-    groups: tuple[Wish, ...] = ()
-    each: tuple[Wish, ...] = ()
-    """The wishes of single roles."""
     spread: int | None = None
     workload: int = 0
     """Gangs with ``spread`` and equal numbers keep apart from each other."""
     rivals: Mapping[int, int] | None = None
     """Domain of the spread level -> fixed gangs of the workload that use it."""
-    running_total: int = 0
 
     @property
-    def wishes(self) -> tuple[Wish, ...]:
-        """All topology requests of the gang."""
-        return (self.whole, *self.groups, *self.each)
+    def roles(self) -> tuple[int, ...]:
+        """The roles of all forms; only those of the chosen one get members."""
+        return tuple(role for form in self.forms for role in form.roles)
+
+    def form_of(self, option: int | None) -> Form:
+        """The form that an option takes; without one the gang stays as it is."""
+        return self.forms[0 if option is None else self.options[option].form]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

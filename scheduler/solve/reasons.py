@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from scheduler.model import Code, Gang, GangAssignment, PassedOver, Reason
+from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason
 from scheduler.snapshot import Snapshot
 from scheduler.solve.decide import Decision
 from scheduler.solve.ground import Ground
 from scheduler.solve.lack import Lack
-from scheduler.solve.one import settle
+from scheduler.solve.one import Settled, settle
 from scheduler.solve.problem import Problem
+from scheduler.solve.variants import DECODE, as_on, is_role, variant
+from topology.model import Flavor, Node
 
 TEXT_LIMIT = 1000
 """Characters of an event's message that Kubernetes keeps are 1,024; a Gang status shows the same text."""
@@ -20,7 +22,8 @@ _NAMES = 3
 """Names that are listed before "and N more"."""
 _WEIGHT = (
     Code.YIELDED_TO, Code.TIME_LIMIT, Code.REFUSED, Code.INSUFFICIENT, Code.TOPOLOGY_TOO_SMALL,
-    Code.NO_NODES, Code.PINNED_TO_RUNNING, Code.RESOURCES_DIFFER, Code.MEMBERS_DIFFER,
+    Code.NO_NODES, Code.PINNED_TO_RUNNING, Code.CANNOT_REWRITE, Code.RESOURCES_DIFFER,
+    Code.MEMBERS_DIFFER,
 )  # fmt: skip
 """A waiting gang's code is that of the flavor on which it comes closest to a place."""
 
@@ -71,11 +74,13 @@ class Why:
                 code=Code.PINNED_TO_RUNNING,
                 message="running members stand on two classes of accelerators",
             )
-        if len(gang.podsets) and _present(gang) < gang.min_members:
+        gang = as_on(gang, flavor.name)
+        known = sum(len(podset.members) for podset in gang.podsets)
+        if len(gang.podsets) and known < gang.min_members:
             return Reason(
                 code=Code.MEMBERS_MISSING,
-                message=f"{_present(gang)} of {gang.min_members} members exist",
-                numbers={"membersPresent": _present(gang), "membersNeeded": gang.min_members},
+                message=f"{known} of {gang.min_members} members exist",
+                numbers={"membersPresent": known, "membersNeeded": gang.min_members},
             )
         found, proven = None, True
         if number not in self._decision.hopeless:
@@ -85,20 +90,26 @@ class Why:
                 return Reason(
                     code=Code.TIME_LIMIT, message="no place was found in the time allowed"
                 )
-            return self._lack.reason(gang, number, [row.options[o] for o in options], flavor.serves)
-        return self._fewer(number, found.missing) or self._yielded(number, options)
+            # A mixed pair is spoken of only where running members leave nothing else.
+            pure = [o for o in options if not row.options[o].mixed] or options
+            return self._lack.reason(gang, number, [row.options[o] for o in pure], flavor.serves)
+        return self._fewer(number, found) or self._yielded(number, options)
 
-    def _fewer(self, number: int, missing: int) -> Reason | None:
+    def _fewer(self, number: int, found: Settled) -> Reason | None:
         """An elastic gang takes the flavor on which more of its members get a place."""
         row, choice = self._problem.gangs[number], self._decision.choice
-        pending = sum(self._problem.roles[role].pending for role in row.roles)
+        roles = self._problem.roles
+        option = choice.options[number]
+        wanted = sum(roles[role].pending for role in row.form_of(option).roles)
         taken = sum(sum(choice.counts[role].values()) for role in row.roles)
-        if not choice.placed(self._problem, number) or pending - taken >= missing:
+        if not choice.placed(self._problem, number) or wanted - taken >= found.missing:
             return None
+        pending = sum(roles[role].pending for role in row.form_of(found.option).roles)
+        fit = pending - found.missing
         return Reason(
             code=Code.INSUFFICIENT,
-            message=f"{pending - missing} of {pending} members would fit, {taken} do on the chosen flavor",
-            numbers={"membersNeeded": taken, "membersFit": pending - missing},
+            message=f"{fit} of {pending} members would fit, {taken} do on the chosen flavor",
+            numbers={"membersNeeded": pending - wanted + taken, "membersFit": fit},
         )
 
     def _yielded(self, number: int, options: Sequence[int]) -> Reason:
@@ -132,41 +143,48 @@ class Why:
         """Why the gang waits: members present, flavors tried, what is missing where."""
         reasons = [item.reason for item in passed] or [self._flavor(gang, number, 0)]
         best = min(reasons, key=_closeness)
-        head = f"{_present(gang)} of {gang.size} members present"
+        present = _present(gang)
+        head = f"{present} of {gang.size} members present"
+        if present < sum(len(podset.members) for podset in gang.podsets):
+            head += " (the others are created later)"
         if passed:
             head += f", flavors tried: {listed([item.flavor for item in passed], 8)}"
             parts = [f"{item.flavor}: {item.reason.message}" for item in passed]
         else:
             parts = [best.message]
-        numbers = {"membersPresent": _present(gang), "flavorsTried": len(passed), **best.numbers}
+        numbers = {"membersPresent": present, "flavorsTried": len(passed), **best.numbers}
         return Reason(
             code=best.code, message=clipped("; ".join((head, *parts)), 900), numbers=numbers
         )
 
     def flavor_of_running(self, gang: Gang) -> tuple[str | None, int]:
-        """The first flavor that the nodes of all running members serve, with its rank."""
-        places = {
-            member.node
-            for podset in gang.podsets
-            if podset.follows_flavors
-            for member in podset.running
-        }
-        states = [state.node for state in self._snapshot.nodes if state.node.name in places]
-        for rank, flavor in enumerate(gang.flavors if states else ()):
-            wanted = flavor.node_selector.items()
-            if all(
-                all(node.labels.get(key) == value for key, value in wanted)
-                and (
-                    flavor.device_class is None
-                    or (
-                        node.accelerator is not None
-                        and node.accelerator.device_class == flavor.device_class
-                    )
-                )
-                for node in states
-            ):
-                return flavor.name, rank
-        return None, 0
+        """The first flavor that the nodes of all running members serve, with its rank; of a mixed pair the
+        flavor of the prefill members with the worse rank of both."""
+        followers = [podset for podset in gang.podsets if podset.follows_flavors]
+        rank = self._served(gang, followers)
+        if rank is not None:
+            return gang.flavors[rank].name, rank
+        decode = [podset for podset in followers if is_role(podset.role, DECODE)]
+        first = self._served(gang, [podset for podset in followers if podset not in decode])
+        second = self._served(gang, decode)
+        if first is None or second is None:
+            return None, 0
+        return gang.flavors[first].name, max(first, second)
+
+    def _served(self, gang: Gang, podsets: Sequence[PodSet]) -> int | None:
+        """Rank of the first flavor that the nodes of all running members of ``podsets`` serve."""
+        places = {member.node for podset in podsets for member in podset.running}
+        nodes = [state.node for state in self._snapshot.nodes if state.node.name in places]
+        ranks = (rank for rank, one in enumerate(gang.flavors) if all(_is(n, one) for n in nodes))
+        return next(ranks, None) if nodes else None
+
+
+def _is(node: Node, flavor: Flavor) -> bool:
+    cards = node.accelerator
+    return all(node.labels.get(k) == v for k, v in flavor.node_selector.items()) and (
+        flavor.device_class is None
+        or (cards is not None and cards.device_class == flavor.device_class)
+    )
 
 
 def _closeness(reason: Reason) -> int:
@@ -174,7 +192,8 @@ def _closeness(reason: Reason) -> int:
 
 
 def _present(gang: Gang) -> int:
-    return sum(len(podset.members) for podset in gang.podsets)
+    """Members whose pods exist."""
+    return sum(bool(member.uid) for podset in gang.podsets for member in podset.members)
 
 
 def listed(names: Sequence[str], most: int = _NAMES) -> str:
@@ -207,14 +226,14 @@ def explain(gang: Gang, assignment: GangAssignment) -> str:
 
 
 def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
-    slots = assignment.slots
-    text = f"{len(slots)} of {gang.size} members placed" if slots else "placed"
+    slots, size = assignment.slots, as_on(gang, assignment.flavor).size
+    text = f"{len(slots)} of {size} members placed" if slots else "placed"
     if running:
-        text += f", {running} run" if slots else f": {running} of {gang.size} members run"
+        text += f", {running} run" if slots else f": {running} of {size} members run"
     if assignment.flavor is not None:
-        text += (
-            f", on {assignment.flavor} (choice {assignment.flavor_rank + 1} of {len(gang.flavors)})"
-        )
+        choice = f"choice {assignment.flavor_rank + 1} of {len(gang.flavors)}"
+        text += f", on {assignment.flavor}{_decoding(gang, assignment)} ({choice})"
+        text += " with pods made anew" if variant(gang, assignment.flavor) else ""
     nodes = len({slot.node for slot in slots})
     if nodes:
         text += f", on {nodes} {'node' if nodes == 1 else 'nodes'}"
@@ -222,3 +241,12 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     for level, names in levels[-1:] or list(assignment.domains.items())[:1]:
         text += f", in {level} {listed(names)}"
     return text
+
+
+def _decoding(gang: Gang, assignment: GangAssignment) -> str:
+    """The flavor of the decode members, where it is known to be another one."""
+    worse = gang.flavors[assignment.flavor_rank : assignment.flavor_rank + 1]
+    decodes = any(is_role(slot.role, DECODE) for slot in assignment.slots)
+    if gang.connector is None or not decodes or not worse or worse[0].name == assignment.flavor:
+        return ""
+    return f", {DECODE} on {worse[0].name}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scheduler.match import BoolArray, IntArray
-from scheduler.solve.problem import Apart, Choice, GangRow, Near, Problem, Skew
+from scheduler.solve.problem import Apart, Choice, Form, GangRow, Near, Option, Problem, Skew
 
 Counts = Mapping[int, Mapping[int, int]]
 """Role -> node -> new members."""
@@ -108,10 +108,13 @@ def broken(problem: Problem, choice: Choice) -> str:
 
 
 def _gang_broken(problem: Problem, choice: Choice, number: int, gang: GangRow) -> str:
-    new = {role: sum(choice.counts[role].values()) for role in gang.roles}
     option = choice.options[number]
+    form = gang.form_of(option)
+    if any(choice.counts[role] for role in gang.roles if role not in form.roles):
+        return "members of another form"
+    new = {role: sum(choice.counts[role].values()) for role in form.roles}
     if not any(new.values()):
-        return "" if option is None or gang.runs or not _too_few(problem, gang, new) else "too few"
+        return "" if option is None or gang.runs or not _too_few(problem, form, new) else "too few"
     if option is None:
         return "members of a gang that waits"
     return "" if fits_alone(problem, choice, gang, option) else "number, node, level or slice"
@@ -119,25 +122,34 @@ def _gang_broken(problem: Problem, choice: Choice, number: int, gang: GangRow) -
 
 def fits_alone(problem: Problem, choice: Choice, gang: GangRow, option: int) -> bool:
     """Whether the gang's new members keep its own rules: numbers, nodes, required levels, slices."""
-    new = {role: sum(choice.counts[role].values()) for role in gang.roles}
+    form, taken = gang.form_of(option), gang.options[option]
+    new = {role: sum(choice.counts[role].values()) for role in form.roles}
     return (
-        not _too_few(problem, gang, new)
-        and all(new[role] <= problem.roles[role].pending for role in gang.roles)
+        not _too_few(problem, form, new)
+        and mixes(problem, taken, new)
+        and all(new[role] <= problem.roles[role].pending for role in form.roles)
         and all(
             mask[node]
-            for role, mask in zip(gang.roles, gang.options[option].masks, strict=True)
+            for role, mask in zip(form.roles, taken.masks, strict=True)
             for node in choice.counts[role]
         )
         and all(
             wish.required is None or _in_one(problem, choice, wish.roles, wish.required)
-            for wish in gang.wishes
+            for wish in form.wishes
         )
-        and all(_sliced(problem, choice, role) for role in gang.roles)
+        and all(_sliced(problem, choice, role) for role in form.roles)
     )
 
 
-def _too_few(problem: Problem, gang: GangRow, new: Mapping[int, int]) -> bool:
-    return gang.running_total + sum(new.values()) < gang.least or any(
+def mixes(problem: Problem, option: Option, new: Mapping[int, int]) -> bool:
+    """Whether members stand on both classes of a mixed pair; ``new``: role -> number of new members."""
+    return all(
+        any(problem.roles[role].running_total + new[role] for role in side) for side in option.mixed
+    )
+
+
+def _too_few(problem: Problem, form: Form, new: Mapping[int, int]) -> bool:
+    return form.running_total + sum(new.values()) < form.least or any(
         problem.roles[role].running_total + count < problem.roles[role].least
         for role, count in new.items()
     )

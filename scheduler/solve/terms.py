@@ -5,12 +5,15 @@ Most important first; "placed" means that a gang runs at its minimum or above.
 1. ``waiting``, ``age``, ``members`` for each priority, highest first: gangs that wait; which of them
    (the oldest weighs more than all younger ones together, in chunks of 30 gangs so that entries stay
    small); members of placed gangs that get no place (elastic gangs).
-2. ``flavor`` for each priority: the sum of the ranks of the flavors taken.
+2. ``flavor`` and ``mixed`` for each priority: the sum of the ranks of the flavors taken; gangs
+   with new members that mix two device classes.
 3. ``gang``, ``group``, ``role``: steps from the preferred level outwards until one domain holds all
    running and new members; one step more than there are levels when none does.
 4. ``spread``: domains shared by two gangs of one workload, at the level that they are spread over.
-5. ``used <level>``, outermost first: domains that the members of gangs with new members use.
-   (Network cost and expected load time take their place here when they come.)
+5. ``used <level>``, outermost first: domains that the members of gangs with new members use; then
+   ``transfer``: for every level the decode members of these gangs that have no prefill member of their gang
+   in their domain, since key-value caches travel further to them.
+   (More network cost and expected load time take their place here when they come.)
 6. ``opened <level>``, outermost first: domains whose accelerators were all idle and that are opened;
    then ``left``: cards left free on the nodes that are used (best fit).
 
@@ -20,12 +23,12 @@ A new term is one more entry in ``layout`` and one more line in ``evaluate``, on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from scheduler.solve.problem import Choice, GangRow, Problem, Wish
+from scheduler.solve.problem import Choice, Form, GangRow, Problem, Wish
 
 AGE_CHUNK = 30
 """Gangs per age entry: an entry stays below 2**30."""
@@ -54,9 +57,10 @@ def layout(problem: Problem) -> Layout:
         names.append(f"waiting {priority}")
         names += [f"age {priority} {chunk}" for chunk in range(-(-size // AGE_CHUNK))]
         names.append(f"members {priority}")
-    names += [f"flavor {priority}" for priority in sizes]
+    names += [f"{kind} {priority}" for priority in sizes for kind in ("flavor", "mixed")]
     names += ["gang", "group", "role", "spread"]
     names += [f"used {level}" for level in problem.levels]
+    names.append("transfer")
     names += [f"opened {level}" for level in problem.levels]
     return Layout((*names, "left"))
 
@@ -100,19 +104,47 @@ def own_terms(
         yield f"waiting {gang.priority}", 1
         yield age_term(gang, class_size)
         return
-    new = {role: sum(choice.counts[role].values()) for role in gang.roles}
-    yield f"members {gang.priority}", sum(problem.roles[role].pending - new[role] for role in new)
     option = choice.options[number]
-    yield f"flavor {gang.priority}", gang.options[option].rank if option is not None else 0
-    yield "gang", steps(problem, choice, gang.whole)
-    yield "group", sum(steps(problem, choice, wish) for wish in gang.groups)
-    yield "role", sum(steps(problem, choice, wish) for wish in gang.each)
+    form = gang.form_of(option)
+    new = {role: sum(choice.counts[role].values()) for role in form.roles}
+    yield f"members {gang.priority}", sum(problem.roles[role].pending - new[role] for role in new)
+    rank, mixed = gang.options[option].cost if option is not None else (0, 0)
+    yield f"flavor {gang.priority}", rank
+    yield "gang", steps(problem, choice, form.whole)
+    yield "group", sum(steps(problem, choice, wish) for wish in form.groups)
+    yield "role", sum(steps(problem, choice, wish) for wish in form.each)
     if gang.spread is not None and gang.rivals:
-        used = domains(problem, choice, gang.roles, gang.spread)
+        used = domains(problem, choice, form.roles, gang.spread)
         yield "spread", sum(gang.rivals.get(domain, 0) for domain in used)
     if any(new.values()):
+        yield f"mixed {gang.priority}", mixed
         for depth, level in enumerate(problem.levels):
-            yield f"used {level}", len(domains(problem, choice, gang.roles, depth))
+            yield f"used {level}", len(domains(problem, choice, form.roles, depth))
+        yield "transfer", transfers(problem, form, [choice.counts[role] for role in form.roles])
+
+
+def transfers(problem: Problem, form: Form, places: Sequence[Mapping[int, int]]) -> int:
+    """Decode members, level by level, without a prefill member in their domain; ``places`` are those of
+    the new members of each role of the form."""
+    if not form.decode:
+        return 0
+    new = dict(zip(form.roles, places, strict=True))
+    total = 0
+    for of in problem.domain_of:
+        near = {
+            int(of[node])
+            for role in form.prefill
+            for nodes in (problem.roles[role].running, new[role])
+            for node in nodes
+        }
+        total += sum(
+            count
+            for role in form.decode
+            for nodes in (problem.roles[role].running, new[role])
+            for node, count in nodes.items()
+            if int(of[node]) not in near
+        )
+    return total
 
 
 def domains(problem: Problem, choice: Choice, roles: Iterable[int], depth: int) -> set[int]:

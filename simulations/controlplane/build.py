@@ -333,7 +333,7 @@ def _copy(
     download = [str(go), "mod", "download", files.module]
     _go(download, module, source, progress, f"control plane: {files.folder} of {files.module}")
     root = _output([str(go), "list", "-m", "-f", "{{.Dir}}", files.module], source).strip()
-    paths = sorted(Path(root).glob(files.pattern))
+    paths = sorted(Path(root).glob(files.pattern)) if root else []
     if not paths:
         raise ControlPlaneUnavailable(f"{files.module} has no {files.pattern}")
     folder = output / files.folder
@@ -350,10 +350,15 @@ def _go(
         progress,
         what,
         folder=source,
-        environment={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""},
+        environment=_go_environment(),
     )
     if outcome.code != 0:
         raise ControlPlaneUnavailable(f"building {module.name} failed: {outcome.last_line}")
+
+
+def _go_environment() -> dict[str, str]:
+    """The user's own settings of Go must not change what is built."""
+    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
 
 
 def _go_version(go: str | Path | None) -> tuple[int, int] | None:
@@ -365,7 +370,13 @@ def _go_version(go: str | Path | None) -> tuple[int, int] | None:
 def _output(command: list[str], folder: Path | None = None) -> str:
     try:
         return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=20
+            command,
+            cwd=folder,
+            env=_go_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""

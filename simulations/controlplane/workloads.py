@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import re
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -61,14 +60,17 @@ class Workloads:
         Builds the managers when needed. Raises `ControlPlaneUnavailable` when that fails or a
         manager does not start; its last log lines are in the message.
         """
-        if all(self.running().values()):
+        stopped = {name for name, pid in self.running().items() if pid is None}
+        if not stopped:
             return
         folders = find_or_build_managers(self._progress)
-        self.down()
-        self._define([folder / "crds" for folder in folders.values()])
-        self._start_lws(folders["lws"])
-        arguments = [f"--kubeconfig={self.cluster.kubeconfig}"]
-        self.cluster.process(_LLMAZ).start([str(folders["llmaz"] / _LLMAZ), *arguments])
+        if len(stopped) == len(GUESTS):  # else it is a restart, and the kinds are there
+            self._define([folder / "crds" for folder in folders.values()])
+        if _LWS in stopped:
+            self._start_lws(folders["lws"])
+        if _LLMAZ in stopped:
+            program = str(folders["llmaz"] / _LLMAZ)
+            self.cluster.process(_LLMAZ).start([program, f"--kubeconfig={self.cluster.kubeconfig}"])
         self._wait("its webhooks", _LWS, self._set_is_defaulted)
         self._wait("its objects", _LLMAZ, self._flavor_is_completed)
 
@@ -83,7 +85,7 @@ class Workloads:
 
     def restart(self, manager: str, *, kill: bool = False) -> None:
         """Stop one of `running()` with SIGTERM or SIGKILL, and start it again."""
-        self.cluster.process(manager).signal(signal.SIGKILL if kill else signal.SIGTERM)
+        self.cluster.stop(manager, kill=kill)
         self.up()
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulations.controlplane import Cluster, temporary_cluster
-from simulations.controlplane.workloads import Workloads
+import yaml
+
+from simulations.controlplane import Cluster, Workloads, temporary_cluster
 from simulations.fleet import Fleet, Pool
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "workloads"
@@ -40,15 +42,15 @@ _QUIET_SECONDS = 2.0
 class Case:
     """One file of manifests: how many pods it leads to in the end and how many of them run.
 
-    Documents after `---` that name the same object are changes, applied when the pods before
-    them run. `model` applies the model of the llmaz cases first.
+    `model` applies the model of the llmaz cases first. With `changed_at` the second document of
+    the file is a change, applied when that many pods run.
     """
 
     name: str
     pods: int
     running: int = 0
     model: bool = False
-    first_running: int | None = None
+    changed_at: int = 0
 
 
 WITHOUT_NODES = (
@@ -65,7 +67,8 @@ WITH_NODES = (
     Case(name="service", pods=2, running=2, model=True),
     Case(name="service-leader-template", pods=4, running=4, model=True),
     Case(name="service-leader-waiting", pods=1, model=True),
-    Case(name="lws-rolling-update", pods=6, running=4, first_running=4),
+    Case(name="playground-parallel", pods=2, running=2),
+    Case(name="lws-rolling-update", pods=6, running=4, changed_at=4),
 )
 """Pods are bound."""
 
@@ -77,24 +80,41 @@ NODES = Fleet(
 )
 
 
+def record_all(workloads: Workloads) -> dict[str, dict[str, Any]]:
+    """Every case by its name, side by side; adds nodes to the cluster for some of them."""
+    with ThreadPoolExecutor(len(WITHOUT_NODES)) as pool:
+        lists = [*pool.map(lambda case: record(workloads, case), WITHOUT_NODES)]
+        workloads.cluster.add_nodes(NODES.nodes())
+        lists += pool.map(lambda case: record(workloads, case), WITH_NODES)
+    cases = (*WITHOUT_NODES, *WITH_NODES)
+    return {case.name: recorded for case, recorded in zip(cases, lists, strict=True)}
+
+
 def record(workloads: Workloads, case: Case) -> dict[str, Any]:
     """Apply the case in a namespace of its own, wait for its pods, and read everything back."""
     api, namespace = workloads.cluster.api, f"record-{case.name}"
-    api.create_namespace(namespace)
-    if case.model:
-        workloads.kubectl("apply", "--server-side", "-f", str(FOLDER / "model.yaml"))
-    text = (FOLDER / f"{case.name}.yaml").read_text()
-    first, *changes = [text] if case.first_running is None else text.split("\n---\n")
     apply = ("apply", "--server-side", f"--namespace={namespace}", "-f", "-")
-    workloads.kubectl(*apply, stdin=first)
-    for change in changes:
-        _settle(workloads.cluster, namespace, case.first_running or 0, case.first_running or 0)
+    api.create_namespace(namespace)
+    model = (FOLDER / "model.yaml").read_text() if case.model else ""
+    text = (FOLDER / f"{case.name}.yaml").read_text()
+    first, change = text.split("\n---\n") if case.changed_at else (text, "")
+    workloads.kubectl(*apply, stdin=f"{model}\n---\n{first}")
+    if change:
+        _settle(workloads.cluster, namespace, case.changed_at, case.changed_at)
         workloads.kubectl(*apply, stdin=change)
     _settle(workloads.cluster, namespace, case.pods, case.running)
-    kinds = ",".join(KINDS if case.model else KINDS[1:])  # models belong to no namespace
-    shown = workloads.kubectl("get", kinds, f"--namespace={namespace}", "-o", "json")
+    shown = workloads.kubectl("get", ",".join(KINDS), f"--namespace={namespace}", "-o", "json")
     api.delete(f"/api/v1/namespaces/{namespace}")
-    items = json.loads(shown)["items"]
+    named = {
+        (given["kind"], given["metadata"]["name"])
+        for given in yaml.safe_load_all(f"{model}\n---\n{text}")
+        if given
+    }
+    items = [
+        item
+        for item in json.loads(shown)["items"]
+        if "namespace" in item["metadata"] or (item["kind"], item["metadata"]["name"]) in named
+    ]
     for item in items:
         item["metadata"].pop("managedFields", None)
     return {"apiVersion": "v1", "kind": "List", "items": items}
@@ -122,13 +142,10 @@ def main() -> None:
     with temporary_cluster() as cluster:
         workloads = Workloads(cluster)
         workloads.up()
-        for case in (*WITHOUT_NODES, *WITH_NODES):
-            if case is WITH_NODES[0]:
-                cluster.add_nodes(NODES.nodes())
-            recorded = record(workloads, case)
+        for name, recorded in record_all(workloads).items():
             text = json.dumps(recorded, indent=1, ensure_ascii=False)
-            (FOLDER / f"{case.name}.json").write_text(text + "\n")
-            print(f"{case.name}: {len(recorded['items'])} objects")
+            (FOLDER / f"{name}.json").write_text(text + "\n")
+            print(f"{name}: {len(recorded['items'])} objects")
 
 
 if __name__ == "__main__":

@@ -6,24 +6,29 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from simulations.controlplane import build
 from simulations.controlplane.build import (
+    MANAGERS,
     MODULES,
     PROGRAMS,
     ControlPlaneUnavailable,
     find,
     find_or_build,
+    find_or_build_managers,
 )
 from simulations.controlplane.progress import report_while_running
 
 GO = """#!/bin/sh
 [ "$1" = version ] && { echo "go version go1.26.8 linux/amd64"; exit 0; }
+[ "$1" = list ] && { shift 4; echo "$GO_MODULES/$1"; exit 0; }
 echo "$@" >> "$GO_LOG"
 [ -n "$GO_FAILS" ] && { echo "dial tcp: no route to the proxy" >&2; exit 1; }
+[ "$1" = build ] || exit 0
 while [ "$1" != -o ]; do shift; done
 output=$2; shift 2
 for package in "$@"; do
@@ -51,6 +56,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("GO_LOG", str(tmp_path / "go.log"))
+    monkeypatch.setenv("GO_MODULES", str(tmp_path / "modules"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     return tmp_path
@@ -59,7 +65,17 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def builds(machine: Path) -> list[str]:
     """Command lines that the stand-in Go was asked to build."""
     log = machine / "go.log"
-    return log.read_text().splitlines() if log.exists() else []
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line for line in lines if line.startswith("build ")]
+
+
+def released(machine: Path) -> None:
+    """What the managers' builds copy, in Go's module cache."""
+    for module in MANAGERS:
+        for files in module.files:
+            path = machine / "modules" / files.module / files.pattern.replace("*", "one")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"from {files.module}")
 
 
 def user_set(folder: Path, version: str, missing: str = "") -> None:
@@ -148,6 +164,33 @@ def test_a_finished_build_outlives_go(machine: Path) -> None:
     assert set(found.paths) == set(PROGRAMS)
 
 
+def test_managers_are_built_with_what_they_copy(machine: Path) -> None:
+    """Programs, definitions and webhooks lie in the cache, where no Go is needed to find them."""
+    released(machine)
+    folders = find_or_build_managers(lambda _: None)
+    assert (folders["lws"] / "lws-manager").exists()
+    assert (folders["lws"] / "webhooks" / "webhook.yaml").read_text() == "from sigs.k8s.io/lws"
+    assert (folders["llmaz"] / "crds" / "one.yaml").exists()
+    assert len(list((folders["podgroups"] / "crds").iterdir())) == 2
+    assert len(builds(machine)) == sum(bool(module.programs) for module in MANAGERS)
+    (machine / "bin" / "go").unlink()
+    assert find_or_build_managers(lambda _: None) == folders
+
+
+def test_a_release_without_the_files_is_an_error(machine: Path) -> None:
+    """A moved file is one line that names module and pattern, not a cluster that lacks a kind."""
+    with pytest.raises(ControlPlaneUnavailable, match="has no config/crd/bases"):
+        find_or_build_managers(lambda _: None)
+
+
+def test_what_a_manager_copies_is_part_of_its_key(machine: Path) -> None:
+    """Another pattern or another source of ours is another build."""
+    [llmaz] = [module for module in MANAGERS if module.name == "llmaz"]
+    other = (build.Files(module="m", pattern="*.yaml", folder="crds"),)
+    keys = {llmaz.key, replace(llmaz, files=other).key, replace(llmaz, sources=()).key}
+    assert len(keys) == 3
+
+
 @pytest.mark.parametrize("place", ["KUBEBUILDER_ASSETS", "PATH"])
 def test_a_complete_set_of_the_user_is_used(
     machine: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -158,6 +201,16 @@ def test_a_complete_set_of_the_user_is_used(
     binaries = find_or_build(lambda _: None)
     assert binaries.source.endswith(place)
     assert binaries.paths["etcd"] == machine / "own" / "etcd"
+
+
+def test_programs_of_the_user_do_not_count_as_managers(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Managers are always the pinned ones: a set beside them would be of another release."""
+    released(machine)
+    program(machine / "own" / "lws-manager", "#!/bin/sh\n")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(machine / "own"))
+    assert find_or_build_managers(lambda _: None)["lws"].parent == build.cache_folder()
 
 
 @pytest.mark.parametrize(("version", "missing"), [("v1.35.9", ""), ("v1.37.1", "kwok")])

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from scheduler import keys
+from scheduler.advice import ScaleOut
 from scheduler.gang_object import Phase, Record, gang_manifest, gang_status, read_record
 from scheduler.kube import writes
 from scheduler.kube.client import KubeClient
@@ -189,8 +190,26 @@ def small_gang(space: str) -> tuple[Gang, Record]:
         passed_over=(PassedOver(flavor="h100", reason=reason),),
         domains={"rack": ("r1",)},
     )
+    advice = ScaleOut(
+        flavor="h100",
+        message="2 more nodes",
+        nodes=2,
+        at_most=True,
+        cost_per_hour="25",
+        cheapest=True,
+        like="m1",
+        level="rack",
+        domains={"r1": 2},
+        node_selector={"rack": "r1"},
+        resources=request,
+    )
     return gang, Record(
-        phase=Phase.PLANNED, plan_id="p1", assignment=assignment, message="ok", bound=0
+        phase=Phase.PLANNED,
+        plan_id="p1",
+        assignment=assignment,
+        message="ok",
+        bound=0,
+        scale_out=(advice,),
     )
 
 

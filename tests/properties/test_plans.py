@@ -13,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.model import Gang, GangAssignment, SolverStatus
-from scheduler.policy import Policy
 from scheduler.snapshot import NodeState, Snapshot
 from scheduler.snapshot_json import dump, load
 from scheduler.solve import solve
 from scheduler.solve.check import verify
 from tests.builders import Fleet, fleet
-from tests.solve.instances import KINDS, thrown
+from tests.solve.instances import KINDS, POLICY, thrown
 from topology import keys
 from topology.tree import TopologyTree
 
@@ -87,8 +86,8 @@ def with_a_free_node(snapshot: Snapshot, dice: Random) -> Snapshot:
 
 def plans_verify(snapshot: Snapshot) -> None:
     """The independent checker finds nothing, and small instances are solved to the end."""
-    plan = solve(snapshot)
-    assert verify(snapshot, plan) == ()
+    plan = solve(snapshot, POLICY)
+    assert verify(snapshot, plan, POLICY) == ()
     assert plan.status is SolverStatus.OPTIMAL
 
 
@@ -98,31 +97,31 @@ def names_and_order_do_not_matter(snapshot: Snapshot, dice: Random) -> None:
     shuffled = dice.sample(names, len(names))
     other = renamed(snapshot, dict(zip(names, shuffled, strict=True)))
     mixed = rebuilt(snapshot, dice.sample(snapshot.nodes, len(snapshot.nodes)))
-    plan = solve(snapshot)
-    assert solve(other).objective == plan.objective
-    assert solve(mixed) == plan
+    plan = solve(snapshot, POLICY)
+    assert solve(other, POLICY).objective == plan.objective
+    assert solve(mixed, POLICY) == plan
 
 
 def a_free_node_never_hurts(snapshot: Snapshot, dice: Random) -> None:
     """The objective with one more idle node is at most the one before."""
     more = with_a_free_node(snapshot, dice)
-    before, after = solve(snapshot), solve(more)
+    before, after = solve(snapshot, POLICY), solve(more, POLICY)
     assert len(before.objective) == len(after.objective)
     assert after.objective <= before.objective
 
 
 def a_lone_gang_stays_placed(snapshot: Snapshot, dice: Random) -> None:
     """A gang that is alone and placed is placed with one more idle node as well."""
-    if solve(snapshot).assignments[0].placed:
-        assert solve(with_a_free_node(snapshot, dice)).assignments[0].placed
+    if solve(snapshot, POLICY).assignments[0].placed:
+        assert solve(with_a_free_node(snapshot, dice), POLICY).assignments[0].placed
 
 
 def replay_is_exact(snapshot: Snapshot) -> None:
     """The same input gives the same plan, also when it went through JSON."""
-    plan = solve(snapshot)
-    assert solve(snapshot) == plan
-    again, policy = load(json.loads(json.dumps(dump(snapshot, Policy()))))
-    assert again == replace(snapshot, generation=0) and policy == Policy()
+    plan = solve(snapshot, POLICY)
+    assert solve(snapshot, POLICY) == plan
+    again, policy = load(json.loads(json.dumps(dump(snapshot, POLICY))))
+    assert again == replace(snapshot, generation=0) and policy == POLICY
     assert solve(again, policy) == plan
 
 
@@ -131,7 +130,7 @@ def ranks_follow_the_tree(snapshot: Snapshot) -> None:
     index = {name: at for at, name in enumerate(snapshot.tree.nodes)}
     held = {one.key for one in snapshot.reservations}
     sliced = {gang.key for gang in snapshot.gangs if any(each.slices for each in gang.podsets)}
-    for answer in solve(snapshot).assignments:
+    for answer in solve(snapshot, POLICY).assignments:
         for role in {slot.role for slot in answer.slots} if answer.key not in held | sliced else ():
             slots = sorted((s for s in answer.slots if s.role == role), key=lambda slot: slot.rank)
             places = [index[slot.node] for slot in slots]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from extender.feed import Feed, GangView
-from extender.rpc import InvalidManifests
+from extender.rpc import InvalidManifests, Planned
+from scheduler.advice import ScaleOut
 from scheduler.model import (
     Code,
     Gang,
@@ -83,6 +84,18 @@ def waiting(name: str) -> GangAssignment:
     return GangAssignment(namespace="default", gang=name, reason=FULL)
 
 
+ADVICE = ScaleOut(
+    flavor="h100",
+    message="1 more node like n1 would do",
+    nodes=1,
+    cost_per_hour="12.5",
+    cheapest=True,
+    like="n1",
+    level="rack",
+    domains={"r1": 1},
+    node_selector={"type": "h100"},
+    resources=REQUEST,
+)
 SNAPSHOT = Snapshot(levels=("host",), nodes=(), tree=TopologyTree.build((), ("host",)))
 
 
@@ -112,7 +125,11 @@ class Values:
         found = self.gang(namespace, name)
         return found.text if found else None
 
-    async def plan(self, manifests: bytes, live: bool) -> tuple[Snapshot, Plan, float]:
+    async def scale_out(self, namespace: str, name: str) -> tuple[ScaleOut, ...]:
+        """One more node on h100; nothing for a gang that does not wait."""
+        return (ADVICE,) if self.views[f"{namespace}/{name}"].phase == "Waiting" else ()
+
+    async def plan(self, manifests: bytes, live: bool) -> Planned:
         """A plan with one gang placed and one waiting; `bad` is not a manifest."""
         if manifests == b"bad":
             raise InvalidManifests("document 1, line 1: kind is missing")
@@ -123,7 +140,8 @@ class Values:
             objective=(0, 3),
             bound=(0, 2),
         )
-        return SNAPSHOT, plan, 0.25
+        advice = {"default/qwen": (ADVICE,)}
+        return Planned(snapshot=SNAPSHOT, plan=plan, seconds=0.25, advice=advice)
 
     def put(self, view: GangView) -> None:
         """A gang changed."""

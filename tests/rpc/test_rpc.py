@@ -6,6 +6,7 @@ import asyncio
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import grpc
@@ -19,11 +20,24 @@ from extender.muster_v1 import placement_pb2 as pb
 from extender.muster_v1.placement_pb2_grpc import PlacementServiceStub
 from extender.rpc import SERVICE, RpcServer, start_rpc
 from simulations.controlplane.processes import free_ports
+from tests.rpc.service import ADVICE as NEEDED
 from tests.rpc.service import Values, view
 
 T = TypeVar("T")
 Stub = Any
 Code = grpc.StatusCode
+ADVICE = {
+    "flavor": "h100",
+    "nodes": 1,
+    "cost_per_hour": "12.5",
+    "cheapest": True,
+    "like": "n1",
+    "level": "rack",
+    "domains": {"r1": 1},
+    "node_selector": {"type": "h100"},
+    "resources": {"cpu": "1500m", "example.com/gpu": "8", "pods": "1"},
+    "message": "1 more node like n1 would do",
+}
 LLAMA = pb.GangName(namespace="default", name="llama")
 _SECONDS = 10
 
@@ -116,6 +130,7 @@ def test_plan_is_the_plan_document() -> None:
                     "message": "0 of 2 places are free",
                     "numbers": {"free": "0", "needed": "2"},
                 },
+                "scale_out": [ADVICE],
             },
         ],
         "solver": {
@@ -159,6 +174,26 @@ def test_explain_is_the_text_itself() -> None:
     service = Values(view(text="waits: h100 has 3 of 4 places"))
     answer = call(service, lambda stub: stub.Explain(pb.ExplainRequest(gang=LLAMA)))
     assert answer.text == "waits: h100 has 3 of 4 places"
+
+
+def test_scale_out_names_the_nodes_that_are_missing() -> None:
+    """Every field of the advice; a gang that has its places gets an empty answer."""
+    service = Values(view("llama", "Waiting"), view("qwen", "Bound"))
+    qwen = pb.GangName(namespace="default", name="qwen")
+
+    def ask(gang: pb.GangName) -> dict[str, Any]:
+        answer = call(service, lambda stub: stub.ScaleOut(pb.ScaleOutRequest(gang=gang)))
+        return MessageToDict(answer, preserving_proto_field_name=True)
+
+    assert ask(LLAMA) == {"flavors": [ADVICE]}
+    assert ask(qwen) == {}
+
+
+def test_a_watch_carries_the_advice() -> None:
+    """A gang that waits is told with the nodes that would start it."""
+    waits = replace(view("llama", "Waiting"), scale_out=(NEEDED,))
+    gang = call(Values(waits), lambda stub: stub.GetGang(pb.GetGangRequest(gang=LLAMA)))
+    assert [one.nodes for one in gang.decision.scale_out] == [1]
 
 
 async def _watch(stub: Stub, request: pb.WatchGangsRequest) -> list[pb.Gang]:
@@ -211,6 +246,7 @@ def test_bad_requests_name_object_or_field(case: str) -> None:
 LIVE: dict[str, Callable[[Stub], Awaitable[object]]] = {
     "GetGang": lambda stub: stub.GetGang(pb.GetGangRequest(gang=LLAMA)),
     "Explain": lambda stub: stub.Explain(pb.ExplainRequest(gang=LLAMA)),
+    "ScaleOut": lambda stub: stub.ScaleOut(pb.ScaleOutRequest(gang=LLAMA)),
     "WatchGangs": lambda stub: _watch(stub, pb.WatchGangsRequest()),
     "Plan of a gang": lambda stub: stub.Plan(pb.PlanRequest(gang=LLAMA)),
     "Plan on the cluster": lambda stub: stub.Plan(pb.PlanRequest(manifests=b"{}", live=True)),

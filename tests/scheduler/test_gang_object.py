@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from scheduler.advice import ScaleOut
 from scheduler.gang_object import Phase, Record, gang_manifest, gang_status, read_record
 from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason, Slot
 from topology.resources import Resources
@@ -38,3 +40,41 @@ def test_a_committed_decision_survives_the_api_server(phase: Phase) -> None:
     read = read_record(json.loads(json.dumps(stored, sort_keys=True)))
     assert read == record
     assert list(read.assignment.domains) == ["zone", "block", "rack"]
+
+
+def test_the_advice_for_a_waiting_gang_survives_the_api_server() -> None:
+    """Every field comes back, and what is empty takes no room; a gang without advice has no such key."""
+    everything = ScaleOut(
+        flavor="h100",
+        message="at most 3 more nodes",
+        nodes=3,
+        at_most=True,
+        cost_per_hour="37.5",
+        cheapest=True,
+        like="n1",
+        level="rack",
+        domains={"a/r1": 1, "a/r2": 2},
+        node_selector={"type": "h100"},
+        resources=REQUEST,
+    )
+    advice = (everything, ScaleOut(flavor=None, message="no number of nodes would do"))
+    waits = GangAssignment(namespace="default", gang="chat")
+    record = Record(
+        phase=Phase.WAITING, plan_id="", assignment=waits, message="why", bound=0, scale_out=advice
+    )
+    status = gang_status(record, GANG)
+    assert status["scaleOut"][1] == {"message": "no number of nodes would do"}
+    stored = {**gang_manifest(GANG), "status": status}
+    assert read_record(json.loads(json.dumps(stored, sort_keys=True))) == record
+    assert "scaleOut" not in gang_status(replace(record, scale_out=()), GANG)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", 7, [None, 7, "x"], [{"nodes": "three", "domains": [], "resources": {"cpu": "much"}}]],
+)
+def test_advice_that_somebody_else_wrote_is_read_as_far_as_it_goes(written: object) -> None:
+    """The status of a Gang is data: whatever stands there gives values, never an exception."""
+    record = read_record({"status": {"phase": "Waiting", "scaleOut": written}})
+    assert record is not None
+    assert all((one.nodes, one.resources["cpu"]) == (None, 0) for one in record.scale_out)

@@ -12,20 +12,43 @@ from random import Random
 from typing import Any
 
 from scheduler.model import (
+    Code,
     Constraints,
     Gang,
     PodSet,
     PodTerm,
+    Reason,
     Requirement,
     SpreadTerm,
     Toleration,
+    Variant,
 )
+from scheduler.policy import MixedPair, Policy
 from scheduler.snapshot import Snapshot
-from tests.builders import Fleet, fleet, gang, occupy, podset, reserved, running_pod, snapshot
+from tests.builders import (
+    CARDS,
+    Fleet,
+    fleet,
+    gang,
+    occupy,
+    podset,
+    reserved,
+    running_pod,
+    snapshot,
+)
 from topology import keys
 
-KINDS = ("several", "roles", "elastic", "slices", "running", "levels")
+PLAIN = ("several", "roles", "elastic", "slices", "levels")
+WRITTEN = ("variants", "pairs")
+KINDS = (*PLAIN, "running", *WRITTEN)
 TYPES = ("h100", "a100", "l4")
+POLICY = Policy(
+    mixed_pairs=tuple(
+        MixedPair(prefill=CARDS[prefill][0], decode=CARDS[decode][0], connector="nixl")
+        for prefill, decode in (("h100", "a100"), ("a100", "h100"), ("h100", "l4"))
+    )
+)
+"""Instances are solved with it; gangs of the kind "pairs" can use its rows."""
 
 
 def instance(kind: str, seed: int) -> Snapshot:
@@ -37,11 +60,14 @@ def thrown(dice: Random, kind: str) -> Snapshot:
     """An instance of ``kind`` as the dice fall."""
     drawn = _fleet(dice)
     count = dice.randint(2, 4) if kind == "several" else dice.choice((1, 2, 2, 3))
+    others = PLAIN + (WRITTEN if kind in WRITTEN else ())
     gangs = [
         # Only the first gang has running members, so that nothing is over-committed.
-        request(dice, drawn, f"g-{i}", kind if i == 0 else dice.choice(KINDS[:4] + KINDS[5:]))
+        request(dice, drawn, f"g-{i}", kind if i == 0 else dice.choice(others))
         for i in range(count)
     ]
+    if kind in WRITTEN and dice.random() < 0.3:
+        gangs[0] = _half_running(dice, drawn, kind)
     held = []
     runs_on = {member.node for members in gangs[0].podsets for member in members.running}
     open_ = [
@@ -85,7 +111,7 @@ def request(dice: Random, drawn: Fleet, name: str, kind: str) -> Gang:
         mine = next(s.node.labels["type"] for s in drawn.states if s.node.name == running_on[0])
         types = [mine, *(one for one in types if one != mine)][: dice.randint(1, 3)]
         dice.shuffle(types)
-    sets = _podsets(dice, kind, running_on)
+    sets = _pair(dice, drawn) if kind == "pairs" else _podsets(dice, kind, running_on)
     levels: dict[str, str | None] = {"required": None, "preferred": None}
     if kind == "levels":
         levels = dict(zip(levels, _nested(dice), strict=True))
@@ -95,11 +121,11 @@ def request(dice: Random, drawn: Fleet, name: str, kind: str) -> Gang:
         levels["required"] = dice.choice(("block", "rack"))
     total = sum(each.min_count for each in sets)
     size = sum(each.size for each in sets)
-    least = dice.randint(max(total, 1), size - 1) if kind == "elastic" else total
-    return gang(
+    least = dice.randint(max(total, 1), size - 1) if kind == "elastic" else max(total, 1)
+    wish = gang(
         name,
         *sets,
-        flavors=types[: dice.randint(0, 3)] if not running_on else types,
+        flavors=types[: dice.randint(kind in WRITTEN, 3)] if not running_on else types,
         least=least,
         priority=dice.choice((0, 0, 0, 10)),
         created=dice.randint(0, 3),
@@ -107,6 +133,44 @@ def request(dice: Random, drawn: Fleet, name: str, kind: str) -> Gang:
         excluded=[dice.choice(drawn.states).node.name] if dice.random() < 0.05 else (),
         required=levels["required"],
         preferred=levels["preferred"],
+    )
+    if kind == "variants":
+        return replace(wish, variants=_variants(dice, wish))
+    if kind == "pairs":
+        flavors = dice.choice((wish.flavors, ()))
+        return replace(wish, flavors=flavors, connector=dice.choice((*["nixl"] * 6, "other", None)))
+    return wish
+
+
+def _variants(dice: Random, of: Gang) -> tuple[Variant, ...]:
+    """Other pods for some of the flavors: other sizes, requests, levels and minimums."""
+    chosen = dice.sample(of.flavors, dice.randint(1, len(of.flavors)))
+    return tuple(_variant(dice, of.name, flavor.name) for flavor in chosen)
+
+
+def _variant(dice: Random, name: str, flavor: str) -> Variant:
+    if dice.random() < 0.1:
+        return Variant(flavor=flavor, refusal=Reason(code=Code.CANNOT_REWRITE, message="bare pods"))
+    size = dice.choice((1, 2, 2, 3, 4))
+    sets = [
+        podset(
+            "main",
+            size,
+            gpus=dice.choice((1, 2, 4)),
+            least=dice.choice((size, size, 1)),
+            required=dice.choice((None, None, None, "rack")),
+            preferred=dice.choice((None, None, "rack", "host")),
+        )
+    ]
+    sets += _others(dice) if dice.random() < 0.3 else []
+    made = gang(name, *sets)
+    return Variant(
+        flavor=flavor,
+        podsets=tuple(
+            replace(each, members=tuple(replace(m, uid="") for m in each.members))
+            for each in made.podsets
+        ),
+        min_members=made.min_members,
     )
 
 
@@ -140,6 +204,62 @@ def _podsets(dice: Random, kind: str, running_on: list[str]) -> list[PodSet]:
     if kind != "roles" and dice.random() < 0.8:
         return [main]
     return [main, *_others(dice)] if dice.random() < 0.7 else _grouped(dice, main)
+
+
+def _pair(dice: Random, drawn: Fleet) -> list[PodSet]:
+    """Prefill and decode PodSets, perhaps elastic, perhaps with a router or a second decode role.
+
+    Half of them are as large as the free nodes of two classes of a row of the policy.
+    """
+    cards, sizes = dice.choice((1, 2, 4)), [dice.choice((1, 2, 2, 3)) for _ in range(2)]
+    if dice.random() < 0.75:
+        room = {CARDS[kind][0]: 0 for kind in TYPES}
+        for state in drawn.states:
+            if state.usable and state.node.accelerator is not None:
+                room[state.node.accelerator.device_class] += state.free[keys.NVIDIA_GPU] // cards
+        sizes = max(([room[p.prefill], room[p.decode]] for p in POLICY.mixed_pairs), key=min)
+    roles = ["prefill", "decode", *dice.choice(((), (), (), ("decode-long",)))]
+    sizes = [max(1, min(size, 4)) for size in (*sizes, 1)]
+    sets = [
+        podset(
+            role,
+            size,
+            gpus=cards,
+            least=dice.choice((size, size, size, size - 1, 0)),
+            preferred=dice.choice((None, None, None, "rack")),
+        )
+        for role, size in zip(roles, sizes, strict=False)
+    ]
+    if dice.random() < 0.2:
+        sets.append(podset("router", 1, gpus=0, cpu=8, follows_flavors=False))
+    return sets
+
+
+def _half_running(dice: Random, drawn: Fleet, kind: str) -> Gang:
+    """A gang of a kind of ``WRITTEN`` of which some members run."""
+    wish = request(dice, drawn, "g-0", "running")
+    if kind == "variants" or not wish.podsets[0].running:
+        return replace(wish, variants=_variants(dice, wish) if wish.flavors else ())
+    first = wish.podsets[0].running[0].node or ""
+    at = {state.node.name: state.node.labels["type"] for state in drawn.states}
+    cards = {CARDS[each][0]: each for each in TYPES}
+    partners = [cards[p.decode] for p in POLICY.mixed_pairs if cards[p.prefill] == at[first]]
+    free = [s.node.name for s in drawn.states if s.free[keys.NVIDIA_GPU] >= 2]
+    second = [node for node in free if at[node] in (at[first], *partners)]
+    sets = [
+        podset(
+            role,
+            dice.randint(1, 3),
+            gpus=1,
+            least=dice.choice((0, 1)),
+            running=[dice.choice(nodes)],
+        )
+        for role, nodes in (("prefill", [first]), ("decode", second))
+    ]
+    if dice.random() < 0.3:
+        sets[1] = podset("decode", 2, gpus=1, least=1)
+    types = dice.sample(TYPES, len(TYPES)) if dice.random() < 0.5 else ()
+    return replace(gang("g-0", *sets, flavors=types), connector="nixl")
 
 
 def _sliced(dice: Random) -> PodSet:

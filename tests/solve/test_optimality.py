@@ -12,10 +12,10 @@ from scheduler.snapshot import Snapshot
 from scheduler.solve import solve
 from scheduler.solve.check import verify
 from tests.solve.enumeration import enumerated, ways
-from tests.solve.instances import KINDS, crowded, instance
+from tests.solve.instances import KINDS, POLICY, crowded, instance
 from tests.solve.reference import optimum
 
-EVERYDAY, SLOW = 120, 1000
+EVERYDAY, SLOW = 105, 1000
 HISTOGRAM: dict[str, Counter[str]] = {}
 
 
@@ -46,28 +46,35 @@ def features(snapshot: Snapshot) -> Iterator[str]:
         "slices": any(podset.slices for podset in sets),
         "running": any(podset.running for podset in sets),
         "levels": any(wish.required and wish.preferred for wish in wishes),
+        "variants": any(gang.variants for gang in gangs),
+        "pairs": any({"prefill", "decode"} <= {p.role for p in gang.podsets} for gang in gangs),
     }
     return (name for name, there in present.items() if there)
 
 
 def entries(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, int]]:
     """Each entry of the vector with the name of its part of the specification."""
-    rest = ["gang", "group", "role", "spread"] + ["used"] * 3 + ["opened"] * 3 + ["left"]
-    classes = (len(plan.objective) - len(rest)) // 4  # at most 30 gangs: one age entry for a class
-    names = ["waiting", "age", "members"] * classes + ["flavor"] * classes + rest
+    rest = ["gang", "group", "role", "spread"] + ["used"] * 3 + ["transfer"]
+    rest += ["opened"] * 3 + ["left"]
+    classes = (len(plan.objective) - len(rest)) // 5  # at most 30 gangs: one age entry for a class
+    names = ["waiting", "age", "members"] * classes + ["flavor", "mixed"] * classes + rest
     return zip(names, plan.objective, strict=True)
 
 
 def agree(kind: str, seed: int) -> Plan:
     """One instance: the plan verifies and is as good as the reference's."""
     snapshot = instance(kind, seed)
-    plan = solve(snapshot)
-    assert verify(snapshot, plan) == (), (kind, seed)
-    assert plan.objective == optimum(snapshot), (kind, seed, plan.status)
+    plan = solve(snapshot, POLICY)
+    assert verify(snapshot, plan, POLICY) == (), (kind, seed)
+    assert plan.objective == optimum(snapshot, POLICY), (kind, seed, plan.status)
     counts = HISTOGRAM.setdefault(kind, Counter(instances=0, waits=0, all_placed=0))
     waits = any(not answer.placed for answer in plan.assignments)
     counts.update(["instances", "waits" if waits else "all_placed"])
     counts.update(f"with:{name}" for name in features(snapshot))
+    taken = {one.key: one.flavor for one in plan.assignments if one.flavor is not None}
+    counts["takes:variant"] += any(
+        one.flavor == taken.get(gang.key) for gang in snapshot.gangs for one in gang.variants
+    )
     counts.update({f"cost:{name}" for name, value in entries(snapshot, plan) if value})
     return plan
 
@@ -84,6 +91,8 @@ def test_the_plan_is_as_good_as_the_exact_model(kind: str) -> None:
     counts = HISTOGRAM[kind]
     assert counts[f"with:{kind}"] >= 100, counts
     assert min(counts["waits"], counts["all_placed"]) >= 0.3 * counts["instances"], counts
+    assert kind != "variants" or counts["takes:variant"] >= 40, counts
+    assert kind != "pairs" or min(counts["cost:mixed"], counts["cost:transfer"]) >= 5, counts
 
 
 @pytest.mark.slow
@@ -103,7 +112,8 @@ def test_the_exact_model_equals_enumeration() -> None:
             snapshot = instance(kind, seed)
             if len(snapshot.nodes) <= 6 and ways(snapshot) <= 20_000:
                 compared += 1
-                assert optimum(snapshot) == enumerated(snapshot), (kind, seed)
+                best = optimum(snapshot, POLICY)
+                assert best == enumerated(snapshot, POLICY), (kind, seed)
     assert compared >= 20
 
 

@@ -132,6 +132,9 @@ def test_a_gang_that_waits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert code == 1
     assert "default/big  0/4      waits: Insufficient" in out
     assert gang["reason"]["message"] in out
+    [advice] = gang["scaleOut"]
+    assert (advice["flavor"], advice["nodes"], advice["like"]) == ("a100", 1, "a1")
+    assert f"\n    scale-out: a100: {advice['message']}\n" in out
 
 
 def test_running_members_and_pods_use_capacity(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scheduler.advice import ScaleOut
 from scheduler.model import (
     Code,
     Gang,
@@ -105,3 +106,13 @@ def test_the_document() -> None:
         },
         "snapshot": {"nodes": 1, "pods": 3},
     }
+
+
+def test_advice_stands_with_the_gangs_that_wait() -> None:
+    """One key more, and only where there is something to say: readers of the contract see no other change."""
+    plan = Plan(assignments=(PLACED, WAITING))
+    advice = {"default/train": (ScaleOut(flavor="h100", message="1 more node", nodes=1),)}
+    placed, waits = plan_document(SNAPSHOT, plan, 0, advice)["gangs"]
+    assert "scaleOut" not in placed
+    assert waits.pop("scaleOut") == [{"flavor": "h100", "nodes": 1, "message": "1 more node"}]
+    assert [placed, waits] == plan_document(SNAPSHOT, plan, 0)["gangs"]

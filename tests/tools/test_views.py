@@ -118,6 +118,62 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, out, err) == (1, "", "muster: there is no gang default/nobody\n")
 
 
+def _waiting(tmp_path: Path) -> str:
+    """A gang that needs four nodes of a flavor that has three, as Muster recorded it."""
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"big-{index}",
+                "namespace": "default",
+                "annotations": {
+                    "muster.dev/gang": "big",
+                    "muster.dev/gang-size": "4",
+                    "muster.dev/flavors": "a100",
+                },
+            },
+            "spec": {
+                "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "8"}}}]
+            },
+        }
+        for index in range(4)
+    ]
+    advice = {"flavor": "a100", "nodes": 1, "like": "a1", "costPerHour": "9.5", "cheapest": True}
+    record = {
+        "apiVersion": "muster.dev/v1alpha1",
+        "kind": "Gang",
+        "metadata": {"name": "big", "namespace": "default"},
+        "spec": {"gang": "big"},
+        "status": {"phase": "Waiting", "reason": "Insufficient", "scaleOut": [advice]},
+    }
+    file = tmp_path / "big.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*pods, record]}))
+    return str(file)
+
+
+def test_explain_says_what_more_nodes_would_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Under the reason, a line for each flavor that more nodes would help: two of three are another's."""
+    code, text, _ = _run(capsys, "explain", *CLUSTER, "-f", _waiting(tmp_path), "big")
+    reason, *advice = text.splitlines()
+    assert code == 0
+    assert reason.startswith("waits: 4 of 4 members present")
+    assert advice == ["    scale-out: a100: 3 more nodes like a1 would do"]
+
+
+def test_status_shows_who_waits_for_nodes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As the service recorded it: flavor, number, and what that costs."""
+    _, out, _ = _run(capsys, "status", *CLUSTER, "-f", _waiting(tmp_path))
+    assert out.split("\n\n")[1].splitlines() == [
+        "WAITS FOR NODES  FLAVOR  MORE NODES  LIKE  COST PER HOUR",
+        "default/big      a100    1           a1    9.5 (cheapest)",
+    ]
+
+
 def test_explain_without_a_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A kubeconfig that cannot be read is one line and exit code 2."""
     code, out, err = _run(capsys, "explain", "chat", "--kubeconfig", str(tmp_path / "none"))

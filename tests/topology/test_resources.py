@@ -165,6 +165,17 @@ def test_a_zero_request_fits_everywhere() -> None:
     assert Resources({"cpu": -5}).fits(Resources({"cpu": 0}))
 
 
+def test_quantities_are_read_back() -> None:
+    """Cpu is written in thousandths, so that nothing is lost."""
+    vector = Resources({"cpu": 1500, "memory": 2**33, "nvidia.com/gpu": 8})
+    assert vector.quantities() == {
+        "cpu": "1500m",
+        "memory": "8589934592",
+        "nvidia.com/gpu": "8",
+    }
+    assert Resources.parse(vector.quantities()) == vector
+
+
 def test_parse_names_the_resource() -> None:
     """A resource list with a mistake says where."""
     assert Resources.parse({"cpu": "1", "pods": 3}) == Resources({"cpu": 1000, "pods": 3})
