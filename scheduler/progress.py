@@ -74,7 +74,7 @@ def observe(
         if notice is not None:
             notices.append(notice)
     if reservation.state in _HELD and not any(n.sign is Sign.LOST for n in notices):
-        cause = _room_taken(reservation, nodes) or _overdue(reservation, now_seconds, limits)
+        cause = _room_taken(reservation, pods, nodes) or _overdue(reservation, now_seconds, limits)
         if cause:
             notices.append(Notice(sign=Sign.LOST, cause=cause))
         elif _never_came(reservation, now_seconds, limits):
@@ -93,10 +93,15 @@ def _vacant_slot(
     return Notice(sign=Sign.LOST, cause=unusable) if unusable else None
 
 
-def _room_taken(reservation: Reservation, nodes: Mapping[str, NodeState]) -> str:
+def _room_taken(
+    reservation: Reservation, pods: Mapping[str, Pod], nodes: Mapping[str, NodeState]
+) -> str:
     """Why a place is lost to other pods; they run, so the room cannot come back by waiting."""
     wanted: dict[str, Resources] = {}
     for slot in reservation.holds:
+        pod = pods.get(slot.uid)
+        if pod is not None and pod.node == slot.node:
+            continue  # it has its place: the node counts it with the pods that run there
         wanted[slot.node] = wanted.get(slot.node, Resources()) + slot.request
     for node, request in wanted.items():
         if node in nodes and not nodes[node].free.fits(request):
@@ -217,7 +222,12 @@ def _on_its_way(
 def _late(
     reservation: Reservation, slot: Slot, now_seconds: float, limits: Limits
 ) -> Notice | None:
-    """Only a member whose siblings have arrived counts as late: else kube-scheduler is slow or down."""
+    """Only a member whose siblings have arrived counts as late: else kube-scheduler is slow or down.
+
+    Members of an awaiting gang are bound one by one and have the time of ``_late_overdue``.
+    """
+    if reservation.state is not State.RESERVED:
+        return None
     ungated = reservation.ungated_seconds
     if ungated is None or now_seconds - ungated <= limits.arrive_seconds:
         return None

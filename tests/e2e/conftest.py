@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulations.controlplane import Binaries, Cluster, temporary_cluster
+from simulations.controlplane import Binaries, Cluster, Workloads, temporary_cluster
 from simulations.local import LocalMuster
 from tests.e2e.rig import Rig
+from tests.e2e.workload_rig import WorkloadRig
 
 _NUMBER = itertools.count(1)
 
@@ -41,6 +42,31 @@ def rig(installed: LocalMuster, muster_cluster: Cluster) -> Iterator[Rig]:
     name = f"t{next(_NUMBER)}"
     muster_cluster.api.create_namespace(name)
     rig = Rig(cluster=muster_cluster, muster=installed, name=name)
+    if installed.pid is None:
+        installed.start()
+    try:
+        yield rig
+    finally:
+        rig.clean()
+
+
+@pytest.fixture(scope="session")
+def managers(installed: LocalMuster, muster_cluster: Cluster) -> Workloads:
+    """The real managers of LeaderWorkerSet and llmaz beside the session's cluster."""
+    del installed  # Muster's kinds and policies come first, as on a cluster that has it
+    workloads = Workloads(muster_cluster)
+    workloads.up()
+    return workloads
+
+
+@pytest.fixture
+def work(
+    installed: LocalMuster, muster_cluster: Cluster, managers: Workloads
+) -> Iterator[WorkloadRig]:
+    """A rig beside the managers, with Muster running in the default configuration."""
+    name = f"w{next(_NUMBER)}"
+    muster_cluster.api.create_namespace(name)
+    rig = WorkloadRig(cluster=muster_cluster, muster=installed, name=name, workloads=managers)
     if installed.pid is None:
         installed.start()
     try:

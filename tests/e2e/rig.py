@@ -28,10 +28,14 @@ class Rig:
     # -- nodes -----------------------------------------------------------------------------------
 
     def add_nodes(
-        self, count: int, gpus: int = 8, labels: Mapping[str, str] | None = None
+        self,
+        count: int,
+        gpus: int = 8,
+        labels: Mapping[str, str] | None = None,
+        resource: str = NVIDIA_GPU,
     ) -> list[str]:
-        """Create KWOK nodes of the pool and wait until they are ready."""
-        resources = {"cpu": "128", "memory": "1Ti", "pods": "110", NVIDIA_GPU: str(gpus)}
+        """Create KWOK nodes of the pool, with `gpus` cards each, and wait until they are ready."""
+        resources = {"cpu": "128", "memory": "1Ti", "pods": "110", resource: str(gpus)}
         names = [f"{self.name}-{len(self.nodes) + i:04d}" for i in range(count)]
         self.cluster.add_nodes(
             {

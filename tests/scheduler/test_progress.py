@@ -161,3 +161,51 @@ def test_a_gang_is_whole_at_its_minimum_in_all_and_of_every_role(
     )
     gang = Gang(namespace="d", name="g", podsets=podsets, min_members=minimum)
     assert whole(gang) is expected
+
+
+LATE = replace(SLOTS[1], uid="", late=True)
+AWAITING = replace(
+    PLANNED,
+    assignment=replace(PLANNED.assignment, slots=(SLOTS[0], LATE)),
+    state=State.AWAITING,
+    bound=frozenset({"u1"}),
+)
+
+
+def test_a_leader_that_the_watch_shows_on_its_place_takes_no_room_from_itself() -> None:
+    """Its node is full with itself before its place is marked as seen."""
+    leader = pod("u1", node="n1")
+    notices = seen(AWAITING, leader, nodes=(node("n1", 0), node("n2")))
+    assert notices == (Notice(sign=Sign.BOUND, uid="u1"),)
+
+
+def test_the_place_of_a_member_that_does_not_exist_is_lost_with_its_node() -> None:
+    """Nobody else would notice: there is no pod yet."""
+    [notice] = seen(AWAITING, pod("u1", node="n1"), nodes=(node("n1", 0),))[1:]
+    assert notice.sign is Sign.LOST and notice.cause == "node n2 is gone"
+
+
+def test_late_members_are_awaited_for_a_limited_time() -> None:
+    """Every member that comes starts the clock anew."""
+    there = replace(AWAITING, seen=frozenset({"u1"}))
+    leader = pod("u1", node="n1")
+    limit = Limits().late_seconds
+    assert seen(there, leader, now=limit - 1) == ()
+    assert seen(there, leader, now=limit + 1) == (Notice(sign=Sign.EXPIRED),)
+    again = replace(there, filled_seconds={"u9": 10.0})
+    assert seen(again, leader, now=limit + 1) == ()
+
+
+def test_late_members_do_not_wait_for_each_other() -> None:
+    """One that is at the barrier does not make its sibling late; each has the time of a whole gang."""
+    filled = replace(
+        AWAITING,
+        assignment=replace(AWAITING.assignment, slots=(SLOTS[0], replace(LATE, uid="u2"))),
+        seen=frozenset({"u1"}),
+        arrived=frozenset({"u9"}),
+        filled_seconds={"u2": 100.0},
+    )
+    leader = pod("u1", node="n1")
+    assert seen(filled, leader, now=150.0) == ()
+    [lost] = seen(filled, leader, now=161.0)
+    assert lost.cause == "pod u2 was not bound within 60 s"
