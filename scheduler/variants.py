@@ -18,7 +18,6 @@ from scheduler import keys
 from scheduler.foreign import (
     LEADER_WORKER_SET,
     LLMAZ_SERVICE,
-    PLAYGROUND,
     ForeignObjects,
     controller_of,
     kind_of,
@@ -37,11 +36,6 @@ Object = Mapping[str, Any]
 Roles = Mapping[str, Sequence[Pod]]
 """The members by role, among them pods that are only expected."""
 
-_SIZE_AT = {
-    LEADER_WORKER_SET: ("spec", "leaderWorkerTemplate", "size"),
-    LLMAZ_SERVICE: ("spec", "workloadTemplate", "size"),
-}
-"""Where the members of a group are counted, on the objects that a user may own."""
 _WORKER = "worker"
 
 
@@ -236,7 +230,7 @@ def _resized(
         return None
     needs = f"is for {size} members, the gang has {gang.size}"
     obstacle = _size_obstacle(chain) or (
-        "its groups have subgroups" if any(podset.slices for podset in podsets) else ""
+        "its groups have subgroups" if any(p.slices or p.group for p in podsets) else ""
     )
     if obstacle:
         return _refused(flavor, f"{needs}, and {obstacle}")
@@ -245,10 +239,8 @@ def _resized(
     except WriteError as error:
         return _refused(flavor, f"{needs}, and cannot be written into its workers: {error}")
     top = chain[-1]
-    kind = kind_of(top)
-    resize = Resize(
-        kind=kind, name=text(mapping(top["metadata"]).get("name")), path=_SIZE_AT[kind], size=size
-    )
+    name = text(mapping(top.get("metadata")).get("name"))
+    resize = Resize(kind=kind_of(top), name=name, path=_size_path(top), size=size)
     whole = sum(podset.min_count for podset in changed)
     return Variant(flavor=flavor.name, podsets=changed, min_members=whole, resize=resize)
 
@@ -264,20 +256,29 @@ def _group_chain(namespace: str, pods: Sequence[Pod], objects: ForeignObjects) -
     return []
 
 
+def _size_path(obj: Object) -> tuple[str, ...]:
+    """Where an object that a user may own says how many members a group has; empty for other kinds."""
+    if kind_of(obj) == LEADER_WORKER_SET:
+        return "spec", "leaderWorkerTemplate", "size"
+    if kind_of(obj) != LLMAZ_SERVICE:
+        return ()
+    template = mapping(mapping(obj.get("spec")).get("workloadTemplate"))
+    # Until v0.1.1 it was the whole spec of a LeaderWorkerSet.
+    inside = ("leaderWorkerTemplate",) if "leaderWorkerTemplate" in template else ()
+    return "spec", "workloadTemplate", *inside, "size"
+
+
 def _size_obstacle(chain: Sequence[Object]) -> str:
     """Why the size on the outermost object may not be changed."""
-    top = chain[-1]
-    spec = mapping(top.get("spec"))
+    lws, top = chain[0], chain[-1]
     above = controller_of(top)
-    shown = f"{text(top.get('kind'))} {text(mapping(top.get('metadata')).get('name'))}"
-    if kind_of(top) == PLAYGROUND:
-        return f"{shown} makes groups of one pod (an llmaz Service can have more)"
-    if above or kind_of(top) not in _SIZE_AT:
-        owner = f"{text(above.get('kind'))} {text(above.get('name'))}" if above else shown
-        return f"its size is decided by {owner}"
-    replicas = spec.get("replicas", 1)
+    if above or not _size_path(top):
+        owner = above or {**top, **mapping(top.get("metadata"))}
+        return f"that is decided by {text(owner.get('kind'))} {text(owner.get('name'))}"
+    replicas = mapping(lws.get("spec")).get("replicas", 1)
     if isinstance(replicas, int) and replicas > 1:
-        return f"the other {replicas - 1} of the {replicas} groups of {shown} would restart"
+        name = f"{text(top.get('kind'))} {text(mapping(top.get('metadata')).get('name'))}"
+        return f"the other groups of {name}, which has {replicas}, would restart"
     return ""
 
 
