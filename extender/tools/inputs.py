@@ -133,7 +133,7 @@ def _flavors(objects: Sequence[Object]) -> Iterator[Flavor]:
 def _add(state: ClusterState, objects: Sequence[Object]) -> tuple[Problem, ...]:
     """Put ``objects`` into ``state``, with the pods that their owners are going to make."""
     expansion = owners.expand(objects)
-    for obj in objects:
+    for obj in (*objects, *expansion.objects):
         kind = READ_KINDS.get(owners.kind_of(obj))
         if kind is not None and kind != "Pod":
             state.apply(kind, "ADDED", obj)
@@ -143,10 +143,11 @@ def _add(state: ClusterState, objects: Sequence[Object]) -> tuple[Problem, ...]:
 
 
 def _distinct(state: ClusterState, pods: Sequence[Object]) -> Iterator[Object]:
-    """``pods`` without manifests of pods that a dump or ``state`` shows as they really are."""
+    """``pods`` without manifests of pods that a dump or ``state`` shows as they really are, and without
+    workers to come of a leader that is real: its gang knows of them."""
     real = {(pod.namespace, pod.name) for pod in state.pods.values()}
     real |= {owners.identity(pod) for pod in pods if _uid(pod)}
-    return (pod for pod in pods if _uid(pod) or owners.identity(pod) not in real)
+    return (pod for pod in pods if _uid(pod) or real.isdisjoint(owners.stands_for(pod)))
 
 
 def _uid(pod: Object) -> object:

@@ -3,7 +3,7 @@
 Offline planning reads manifests in which only the owner is written down. ``expand`` adds the
 missing pods of owners whose pod template carries one of our request annotations, and hands the
 template's request annotations down to pods that lack them. A new kind of owner is one function and
-one line in ``_OWNERS``.
+one line in ``_OWNERS``. LeaderWorkerSets, and what makes them, are in ``sets``: their pods are always ours.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler import keys
+from scheduler.gangs import sets
+from topology.keys import LWS_LEADER_NAME, LWS_NAME
 from topology.model import Problem
 
 Object = Mapping[str, Any]
@@ -30,6 +32,8 @@ class Expansion:
 
     pods: tuple[Object, ...]
     """Given pods in their order (with inherited annotations), then those that owners will make."""
+    objects: tuple[Object, ...] = ()
+    """Owners between the given ones and these pods, which controllers will make as well."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -40,9 +44,7 @@ def expand(objects: Iterable[Object]) -> Expansion:
     controlled by another given owner (the ReplicaSets of a Deployment) is left to that one.
     """
     objects = list(objects)
-    owners = _Owners.of(
-        obj for obj in objects if kind_of(obj) in _OWNERS and _requests(_template(obj))
-    )
+    owners = _Owners.of(obj for obj in objects if _is_owner(obj))
     pods = [owners.inherit(obj) for obj in objects if kind_of(obj) == ("", "Pod")]
     alive, taken = _count_alive(owners, pods), {identity(pod) for pod in pods}
     problems: list[Problem] = []
@@ -56,7 +58,17 @@ def expand(objects: Iterable[Object]) -> Expansion:
             continue
         free = [name for name in names if (namespace, name) not in taken]
         made += [_pod(owner, name) for name in free[: max(len(names) - alive[id(owner)], 0)]]
-    return Expansion(pods=(*pods, *made), problems=tuple(problems))
+    derived = sets.derive(objects)
+    made += [pod for pod in derived.pods if identity(pod) not in taken]
+    return Expansion(
+        pods=(*pods, *made), objects=derived.objects, problems=(*problems, *derived.problems)
+    )
+
+
+def _is_owner(obj: Object) -> bool:
+    """Whether it is an annotated owner whose pods are made here."""
+    of_a_set = LWS_NAME in _map(_map(obj, "metadata"), "labels")
+    return kind_of(obj) in _OWNERS and not of_a_set and bool(_requests(_template(obj)))
 
 
 def kind_of(obj: Object) -> tuple[str, str]:
@@ -69,6 +81,13 @@ def identity(obj: Object) -> tuple[str, str]:
     """(namespace, name) of an object; a namespace that is not given is ``default``."""
     metadata = _map(obj, "metadata")
     return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
+
+
+def stands_for(pod: Object) -> set[tuple[str, str]]:
+    """(namespace, name) of the pods in whose presence this manifest says nothing new: itself, its leader."""
+    namespace, name = identity(pod)
+    leader = _map(_map(pod, "metadata"), "annotations").get(LWS_LEADER_NAME, name)
+    return {(namespace, name), (namespace, str(leader))}
 
 
 def _count_alive(owners: _Owners, pods: Iterable[Object]) -> Counter[int]:
@@ -214,7 +233,7 @@ _OWNERS: Mapping[tuple[str, str], Callable[[Object], list[str]]] = {
 }
 """(API group, kind) -> names of the pods it is to have. May raise ``_BadCountError``."""
 
-KINDS = frozenset(_OWNERS)
+KINDS = frozenset({*_OWNERS, *sets.KINDS})
 """The owners that are understood: (API group, kind)."""
 
 _CHILD_KINDS = {"Deployment": "ReplicaSet"}
