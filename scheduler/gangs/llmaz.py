@@ -24,7 +24,7 @@ from scheduler.foreign import (
     Object,
     kind_of,
 )
-from scheduler.gangs import lws_pods
+from scheduler.gangs import fungibility, lws_pods
 from scheduler.gangs.chain import where
 from scheduler.gangs.context import Context
 from scheduler.gangs.request import RequestError, show, whole
@@ -235,13 +235,15 @@ def translate(
         keys.FLAVORS in p.annotations or keys.FLAVOR_SPEC in p.annotations for p in draft.pods
     )
     names = () if own else _chosen(draft, claim, model)
+    objects = context.flavors
     if context.compatibility:
-        model, names = _as_the_plugin(model, names)
+        model, objects = _by_labels_alone(model), {}
+        names = names if _ordered(draft, claim, obj) else ()
     if names:
         # A helper without cards stays free of the flavors, unless nobody has cards.
         carded = [pod for pod in draft.pods if pod.extended]
         draft.write(carded or draft.pods, keys.FLAVORS, claim.flavors_origin, ",".join(names))
-    known = {**context.flavors, **dict(_known(model, context))}
+    known = {**context.flavors, **dict(_known(model, objects))}
     return replace(context, flavors=known), model
 
 
@@ -259,25 +261,32 @@ def _chosen(draft: Draft, claim: Claim, model: Model) -> tuple[str, ...]:
     return tuple(claim.flavors or model.flavors)
 
 
-def _known(model: Model, context: Context) -> Iterator[tuple[str, FlavorObject]]:
+def _known(model: Model, objects: Mapping[str, FlavorObject]) -> Iterator[tuple[str, FlavorObject]]:
+    """The model's flavors, each with what the ``Flavor`` object of its name says besides."""
     for name, one in model.flavors.items():
-        if one.flavor is not None:
-            known = context.flavors.get(name)
-            flavor = merged(one.flavor, known.flavor if known else None)
-            yield name, FlavorObject(flavor=flavor)
+        known = objects.get(name)
+        if one.flavor is not None and known is not None:
+            yield name, FlavorObject(flavor=merged(one.flavor, known.flavor))
         else:
             yield name, one
 
 
-def _as_the_plugin(model: Model, names: tuple[str, ...]) -> tuple[Model, tuple[str, ...]]:
-    """As ResourceFungibility sees it: labels alone, and nothing at all once a selector is empty."""
+def _ordered(draft: Draft, claim: Claim, model: Object) -> bool:
+    """Whether the plugin takes notice of the flavors. Raises ``RequestError`` where it fails."""
+    try:
+        listed = ",".join(claim.flavors) or None
+        return fungibility.prefilter(claim.model, listed, model) is not None
+    except fungibility.PluginError as error:
+        raise RequestError(draft.pods, LLMAZ_FLAVORS, str(error), claim.flavors_origin) from None
+
+
+def _by_labels_alone(model: Model) -> Model:
+    """The model as the plugin sees it: its flavors are node selectors, and fit pods of any request."""
     flavors = {
         name: replace(one, flavor=replace(one.flavor, resources=None)) if one.flavor else one
         for name, one in model.flavors.items()
     }
-    chosen = [flavors[name].flavor for name in names]
-    ordered = all(flavor and flavor.node_selector for flavor in chosen)
-    return replace(model, flavors=flavors), names if ordered else ()
+    return replace(model, flavors=flavors)
 
 
 def hints(gang: Gang, model: Model | None) -> tuple[str, ...]:
