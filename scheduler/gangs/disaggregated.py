@@ -35,6 +35,7 @@ from scheduler.gangs.context import Context
 from scheduler.gangs.lws_group import Group
 from scheduler.gangs.request import MAX_MEMBERS, RequestError
 from scheduler.gangs.translate import Draft, role_name
+from scheduler.gangs.unfold import EXCLUSIVE
 from scheduler.model import Code, Gang, Reason
 from scheduler.pods import Pod
 from topology import keys as foreign
@@ -46,8 +47,6 @@ WATCHES: tuple[str, ...] = (
     objects_of.CONTROLLER_REVISION, objects_of.OPEN_MODEL,
 )  # fmt: skip
 
-EXCLUSIVE = frozenset({"ExclusiveSlice", "ExclusiveTopology"})
-"""Values of ``placementPolicy.type`` that keep a slice in one domain."""
 _PREFERENCES = frozenset({keys.GANG_TOPOLOGY_PREFERRED, keys.TOPOLOGY_GROUP})
 
 
@@ -271,7 +270,7 @@ def _place(draft: Draft, whole_set: Object, context: Context) -> None:
 
 def _domain(whole_set: Object) -> str:
     policy = mapping(mapping(whole_set.get("spec")).get("placementPolicy"))
-    return text(policy.get("topology")) if policy.get("type") in EXCLUSIVE else ""
+    return text(policy.get("topology")) if text(policy.get("type")) in EXCLUSIVE else ""
 
 
 def _role_of(pod: Pod) -> str:

@@ -8,36 +8,54 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scheduler.gangs.lws_pods import number
 from topology import keys
-from topology.untyped import mapping, sequence, text
+from topology.untyped import mapping, sequence, strings, text
 
 Object = Mapping[str, Any]
 
 _MAX_SLICES = 100
 """Of the CustomResourceDefinition."""
-_EXCLUSIVE = frozenset({"ExclusiveSlice", "ExclusiveTopology"})
+EXCLUSIVE = frozenset({"ExclusiveSlice", "ExclusiveTopology"})
+"""Values of ``placementPolicy.type`` that keep a slice in one domain."""
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def unfold(whole_set: Object) -> list[Object]:
-    """One LeaderWorkerSet for each slice and role. Never raises."""
+def unfold(whole_set: Object, known: Iterable[Object] = ()) -> list[Object]:
+    """A LeaderWorkerSet for each slice and role that none of the ``known`` ones stands for. Never raises."""
     spec = mapping(whole_set.get("spec"))
-    roles = [mapping(item) for item in sequence(spec.get("roles"))]
-    revision = _revision(roles)
+    roles = [
+        role for item in sequence(spec.get("roles")) if text((role := mapping(item)).get("name"))
+    ]
+    about = mapping(whole_set.get("metadata"))
+    here = text(about.get("name")), text(about.get("namespace")) or "default"
+    own = [labels for obj in known if (labels := _labels_of(obj, *here))]
+    have = {
+        (labels.get(keys.DISAGGREGATED_SLICE) or "0", labels.get(keys.DISAGGREGATED_ROLE))
+        for labels in own
+    }
+    revision = max((text(labels.get(keys.DISAGGREGATED_REVISION)) for labels in own), default="")
     slices = min(number(spec.get("slices"), 1) or 0, _MAX_SLICES)
     return [
-        _made(whole_set, role, part, revision)
+        _made(whole_set, role, part, revision or _revision(roles))
         for part in range(slices)
         for role in roles
-        if text(role.get("name"))
+        if (str(part), role.get("name")) not in have
     ]
 
 
-def _revision(roles: list[Object]) -> str:
+def _labels_of(lws: Object, name: str, namespace: str) -> Mapping[str, str]:
+    """The labels of a LeaderWorkerSet that belongs to the set; nothing of any other."""
+    metadata = mapping(lws.get("metadata"))
+    labels = strings(metadata.get("labels"))
+    mine = labels.get(keys.DISAGGREGATED_NAME) == name
+    return labels if mine and (text(metadata.get("namespace")) or "default") == namespace else {}
+
+
+def _revision(roles: Sequence[Object]) -> str:
     templates = [
         [role.get("name"), mapping(role.get("spec")).get("leaderWorkerTemplate")] for role in roles
     ]
@@ -113,7 +131,7 @@ def _labelled(
 def _terms(labels: Mapping[str, str], policy: Object) -> Iterator[tuple[str, list[Any]]]:
     """The affinity that keeps a slice in one domain and others of its set, or of all sets, out."""
     level = text(policy.get("topology"))
-    if policy.get("type") not in _EXCLUSIVE or not level:
+    if text(policy.get("type")) not in EXCLUSIVE or not level:
         return
     name, part = keys.DISAGGREGATED_NAME, keys.DISAGGREGATED_SLICE
     own, mine = [labels[name]], [labels[part]]

@@ -183,6 +183,19 @@ def test_the_emulation_makes_what_the_real_manager_made() -> None:
         assert one in real
 
 
+def test_what_exists_is_not_made_again() -> None:
+    """Of a set with three slices one exists, and half of another: the rest, in the revision that is there."""
+    of = whole_set(PREFILL, DECODE, slices=3)
+    made = unfold(of)
+    assert len(made) == 6
+    known = [lws for lws in made if lws["metadata"]["name"].startswith(("pd-0-", "pd-1-"))][:3]
+    for lws in known:
+        lws["metadata"]["labels"][keys.DISAGGREGATED_REVISION] = "abcdef12"
+    rest = [lws["metadata"]["name"] for lws in unfold(of, known)]
+    assert rest == ["pd-1-abcdef12-decode", "pd-2-abcdef12-prefill", "pd-2-abcdef12-decode"]
+    assert unfold({**of, "metadata": {"name": "other"}}, known)[0]["metadata"]["name"] != rest[0]
+
+
 def test_every_slice_is_a_gang() -> None:
     """Identity: set, slice and revision; a label of the slice that is absent means the first."""
     made = Made(whole_set(PREFILL, DECODE, slices=3))
@@ -363,9 +376,10 @@ def test_the_placement_policy_is_a_required_level(kind: str) -> None:
     assert gang.topology == TopologyRequest(required="block", preferred="rack")
 
 
-def test_no_placement_policy() -> None:
-    """``None`` demands nothing, whatever the key says."""
-    policy = {"type": "None", "topology": keys.BLOCK}
+@pytest.mark.parametrize("kind", ["None", None, [], {"x": 1}, 7])
+def test_no_placement_policy(kind: Any) -> None:
+    """``None``, and what is no type at all, demands nothing, whatever the key says."""
+    policy = {"type": kind, "topology": keys.BLOCK}
     gang = Made(whole_set(PREFILL, DECODE, placementPolicy=policy)).gang()
     assert gang.topology == TopologyRequest(preferred="rack")
 
