@@ -1,24 +1,27 @@
-"""The webhook ``/mutate``: adds the gate and the membership resources to pods that are ours.
+"""The webhook ``/mutate``: JSON in, JSON out. What is decided about flavors comes from ``admission_choice``.
 
-Only for API servers that do not serve MutatingAdmissionPolicy v1 (before 1.36); it does exactly what the
-shipped policy does. It has no side effects, is idempotent, and leaves every other pod as it is.
+It gates pods that are ours exactly as the shipped policy does (and alone does it on API servers that do not
+serve MutatingAdmissionPolicy v1), and writes the flavor that was chosen for their gang into them. It has no
+side effects, is idempotent, and leaves every other pod as it is.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from extender.wire import WireError
 from scheduler.gang_object import label_value
-from scheduler.keys import GANG, GATE, REQUEST_ANNOTATIONS, SYNTHETIC_RESOURCES
+from scheduler.keys import GANG, GATE, SYNTHETIC_RESOURCES
 
+Object = Mapping[str, Any]
 Patch = list[dict[str, Any]]
 
-_NO_REVIEW = (
+NO_REVIEW = (
     msgspec.DecodeError,
     RecursionError,
     ValueError,
@@ -28,58 +31,90 @@ _NO_REVIEW = (
 )
 """What reading JSON that is no review of a pod raises; the webhook never answers 500."""
 
+_PARTS = (
+    ("metadata", "labels"), ("metadata", "annotations"), ("spec", "schedulingGates"),
+    ("spec", "nodeSelector"), ("spec", "tolerations"), ("spec", "runtimeClassName"),
+)  # fmt: skip
+_CONTAINER_PARTS = ("image", "command", "args", "env", "resources")
+"""All that is ever changed of a pod."""
 
-def review(body: bytes, unmanaged: Callable[[str], bool]) -> dict[str, Any]:
-    """Answer an AdmissionReview v1. ``unmanaged`` tells whether a namespace is labelled managed=false.
 
-    Raises ``WireError`` when the body is no AdmissionReview.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """The request of an AdmissionReview v1."""
+
+    uid: str
+    namespace: str
+    pod: Object
+    dry_run: bool
+
+
+def read_review(body: bytes) -> Review:
+    """Raises ``WireError`` when the body is no AdmissionReview of a pod."""
     try:
         request = msgspec.json.decode(body)["request"]
-        uid, pod = request["uid"], request["object"]
-        namespace = request.get("namespace") or ""
-        patch = pod_patch(pod) if not unmanaged(namespace) else []
-    except _NO_REVIEW as error:
+        pod = request["object"]
+        gated(pod)
+        return Review(
+            uid=request["uid"],
+            namespace=request.get("namespace") or "",
+            pod=pod,
+            dry_run=request.get("dryRun") is True,
+        )
+    except NO_REVIEW as error:
         text = f"mutate: expected an AdmissionReview v1 of a Pod: {error!r}"
         raise WireError(text[:300]) from None
-    response: dict[str, Any] = {"uid": uid, "allowed": True}
+
+
+def write_review(review: Review, after: Object) -> dict[str, Any]:
+    """The answer by which the pod becomes ``after``; always allowed."""
+    response: dict[str, Any] = {"uid": review.uid, "allowed": True}
+    patch = patch_of(review.pod, after)
     if patch:
         response["patchType"] = "JSONPatch"
         response["patch"] = base64.b64encode(msgspec.json.encode(patch)).decode()
     return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
 
 
-def is_ours(pod: Mapping[str, Any]) -> bool:
-    """Whether the pod carries a request annotation and is not bound yet."""
-    annotations = pod["metadata"].get("annotations") or {}
-    return bool(REQUEST_ANNOTATIONS & annotations.keys()) and not pod["spec"].get("nodeName")
+def gated(pod: Object) -> Object:
+    """``pod`` as a gated member with the membership resources; itself when it is one already.
 
-
-def pod_patch(pod: Mapping[str, Any]) -> Patch:
-    """JSON patch that makes ``pod`` a gated member; empty when it is not ours or already one."""
-    if not is_ours(pod):
-        return []
-    patch: Patch = []
-    gates = pod["spec"].get("schedulingGates") or []
+    Raises one of ``NO_REVIEW`` when it is no pod.
+    """
+    metadata, spec = pod["metadata"], pod["spec"]
+    gates = spec.get("schedulingGates") or []
     if all(gate.get("name") != GATE for gate in gates):
-        gated = [*gates, {"name": GATE}]
-        patch.append({"op": "add", "path": "/spec/schedulingGates", "value": gated})
-    containers = pod["spec"]["containers"]
-    resources = containers[0].get("resources") or {}
+        spec = {**spec, "schedulingGates": [*gates, {"name": GATE}]}
+    first, *others = spec["containers"]
+    resources = first.get("resources") or {}
     wanted = {
         kind: {**(resources.get(kind) or {}), **dict.fromkeys(sorted(SYNTHETIC_RESOURCES), "1")}
         for kind in ("requests", "limits")
     }
     if any((resources.get(kind) or {}) != wanted[kind] for kind in wanted):
-        value = {**resources, **wanted}
-        patch.append({"op": "add", "path": "/spec/containers/0/resources", "value": value})
-    return patch + _label_patch(pod)
+        spec = {**spec, "containers": [{**first, "resources": {**resources, **wanted}}, *others]}
+    gang = (metadata.get("annotations") or {}).get(GANG)
+    labels = metadata.get("labels") or {}
+    if gang and GANG not in labels:
+        metadata = {**metadata, "labels": {**labels, GANG: label_value(gang)}}
+    return {**pod, "metadata": metadata, "spec": spec}
 
 
-def _label_patch(pod: Mapping[str, Any]) -> Patch:
-    gang = (pod["metadata"].get("annotations") or {}).get(GANG)
-    labels = pod["metadata"].get("labels") or {}
-    if not gang or GANG in labels:
+def patch_of(before: Object, after: Object) -> Patch:
+    """The JSON patch that makes ``before`` into ``after``: whole parts, all of them or none."""
+    found: Patch = []
+    for parent, key in _PARTS:
+        found += _step(f"/{parent}/{key}", before[parent].get(key), after[parent].get(key))
+    containers = zip(before["spec"]["containers"], after["spec"]["containers"], strict=True)
+    for index, (old, new) in enumerate(containers):
+        for key in _CONTAINER_PARTS:
+            found += _step(f"/spec/containers/{index}/{key}", old.get(key), new.get(key))
+    return found
+
+
+def _step(path: str, old: Any, new: Any) -> Patch:
+    if old == new or (not old and not new):
         return []
-    value = {**labels, GANG: label_value(gang)}
-    return [{"op": "add", "path": "/metadata/labels", "value": value}]
+    if new is None:
+        return [{"op": "remove", "path": path}]
+    return [{"op": "add", "path": path, "value": new}]

@@ -39,6 +39,12 @@ class Config:
     """Path of a kubeconfig; empty: in-cluster, else $KUBECONFIG or the default path."""
     guarded: bool = False
     """The kube-scheduler also sends plain pods that ask for vendor resources (design section 8)."""
+    schedulers: tuple[str, ...] = ("default-scheduler",)
+    """Names of the kube-schedulers that call us: only their pods are ours; empty for any. The admission
+    objects list the same names."""
+    rewrites: bool = False
+    """Whether the webhook of manifests/webhook.yaml is installed: flavors are written into pods, and a gang
+    may be placed on one that needs other pods than there are."""
     identity: str = ""
     """Holder identity in the Lease; empty: host name and port."""
     lease_seconds: float = 15
@@ -114,5 +120,6 @@ def _checked(key: str, value: object, current: object, kind: str) -> object:
 def dump(config: Config) -> dict[str, Any]:
     """The settings as a plain mapping; ``load(dump(c)) == c``."""
     document = asdict(config)
-    document["tls_names"] = list(config.tls_names)
+    for name in ("tls_names", "schedulers"):
+        document[name] = list(document[name])
     return document

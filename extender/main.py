@@ -139,7 +139,8 @@ async def _run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> No
 
 def _assemble(config: Config, client: KubeClient, solver: SolverProcess) -> Service:
     metrics = Metrics()
-    state, ledger = ClusterState(), Ledger()
+    ledger = Ledger()
+    state = ClusterState(rewrites=config.rewrites, schedulers=config.schedulers)
     writes = KubeWrites(client, EventRecorder(client, _identity(config)))
     latest: dict[str, GangAssignment] = {}
     reporter = Reporter(config, state, ledger, writes, latest)

@@ -10,7 +10,6 @@ import msgspec
 from aiohttp import web
 
 from extender import wire
-from extender.admission import review
 from scheduler.snapshot_json import dump
 
 if TYPE_CHECKING:
@@ -139,9 +138,13 @@ class Routes:
         return _answer(wire.write_error(error))
 
     async def mutate(self, request: web.Request) -> web.Response:
-        """``POST /mutate``: AdmissionReview v1 for API servers without MutatingAdmissionPolicy."""
+        """``POST /mutate``: AdmissionReview v1; only the leader knows which flavor a gang is to have."""
         started = time.perf_counter()
-        answer = review(await request.read(), self._service.unmanaged)
+        body = await request.read()
+        standby = self._standby() if self._service.config.rewrites else None
+        if standby is not None:
+            return standby
+        answer = await self._service.admission.review(body)
         self._service.metrics.verb("mutate", time.perf_counter() - started)
         return _answer(msgspec.json.encode(answer))
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from extender.admission_choice import Admission
 from extender.advisory import Advisory
 from extender.config import Config
 from extender.engine import Engine
@@ -25,7 +26,7 @@ from extender.verbs import (
     prioritize,
 )
 from extender.wire import BindRequest, FilterAnswer, FilterRequest, PreemptRequest
-from scheduler.keys import MANAGED, SYNTHETIC_RESOURCES
+from scheduler.keys import SYNTHETIC_RESOURCES
 from scheduler.kube.reflector import Counters
 from scheduler.ledger import Ledger
 from scheduler.pods import read_pod
@@ -53,6 +54,7 @@ class Service:
         self.executor = executor
         self.reporter = reporter
         self.metrics = metrics
+        self.admission = Admission(config, state, ledger, engine.solve, engine.snapshot)
         self.advisory = Advisory(engine, reporter)
         reporter.advice = self.advisory.of
         self.synced = False
@@ -79,10 +81,6 @@ class Service:
     def not_ready(self) -> tuple[str, ...]:
         """What is missing for readiness, in words."""
         return self.health.not_ready
-
-    def unmanaged(self, namespace: str) -> bool:
-        """Whether the namespace is labelled so that none of its pods is ours."""
-        return self.state.namespaces.get(namespace, {}).get(MANAGED) == "false"
 
     # -- verbs -----------------------------------------------------------------------------------
 

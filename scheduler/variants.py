@@ -213,6 +213,47 @@ def _anew(podset: PodSet, pods: Sequence[Pod]) -> PodSet:
     return replace(podset, members=tuple(members))
 
 
+def offered(gang: Gang) -> Gang:
+    """A gang of which the first pods are being created, as it can be made: with all of its members.
+
+    A role that nobody has yet is taken to be like the others. What would need a change of its owner is not
+    offered: that comes when the pods exist.
+    """
+    refused = "needs another size of the object that owns the gang"
+    variants = tuple(
+        _refused(flavor, refused)
+        if variant.resize is not None
+        else replace(variant, podsets=_completed(variant.podsets))
+        for flavor in gang.flavors
+        if (variant := gang.variant(flavor.name)) is not None
+    )
+    missing = gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
+    return replace(
+        gang,
+        podsets=_completed(gang.podsets),
+        variants=variants,
+        blocked=None if missing else gang.blocked,
+    )
+
+
+def _completed(podsets: Sequence[PodSet]) -> tuple[PodSet, ...]:
+    known = next((podset for podset in podsets if podset.members), None)
+    found = []
+    for podset in podsets:
+        like = podset if podset.members or known is None else known
+        missing = (Member(pod=""),) * (podset.size - len(podset.members))
+        found.append(
+            replace(
+                like,
+                role=podset.role,
+                size=podset.size,
+                min_count=podset.min_count,
+                members=podset.members + missing,
+            )
+        )
+    return tuple(found)
+
+
 # -- another number of members -----------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""The webhook's patch, as the shipped policy would change the pod (tests/manifests compares them live)."""
+"""The webhook's patch: the gate as the shipped policy sets it (tests/manifests compares them live), parts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from typing import Any
 
 import pytest
 
-from extender.admission import pod_patch, review
+from extender.admission import gated, patch_of, read_review, write_review
 from extender.wire import WireError
-from scheduler.keys import (
-    GANG,
-    GATE,
-    REQUEST_ANNOTATIONS,
-    RESOURCE_BIND,
-    RESOURCE_MEMBER,
-    ROLE,
-    ROLLBACK,
-)
+from scheduler.keys import GANG, GATE, RESOURCE_BIND, RESOURCE_MEMBER, ROLE
+from tests.extender.patches import patched
 
 Object = dict[str, Any]
 BOTH = {RESOURCE_BIND: "1", RESOURCE_MEMBER: "1"}
@@ -34,44 +27,21 @@ def pod(*, annotations: Object | None = None, labels: Object | None = None, **sp
     }
 
 
-def patched(pod: Object) -> Object:
-    """The pod after the patch; ``add`` of a whole value is all that the webhook uses."""
-    changed = copy.deepcopy(pod)
-    for step in pod_patch(pod):
-        assert step["op"] == "add"
-        *path, last = step["path"].split("/")[1:]
-        at: Any = changed
-        for part in path:
-            at = at[int(part)] if part.isdigit() else at[part]
-        at[last] = step["value"]
-    return changed
+def made(before: Object) -> Object:
+    """The pod after the patch that gates it."""
+    return patched(before, patch_of(before, gated(before)))
 
 
-@pytest.mark.parametrize("key", sorted(REQUEST_ANNOTATIONS))
-def test_a_pod_with_a_request_becomes_a_gated_member(key: str) -> None:
-    """Gate and membership resources, in the first container only."""
-    changed = patched(pod(annotations={key: "x"}))
+@pytest.mark.parametrize("annotations", [{GANG: "g"}, {ROLE: "r"}, {GANG: ""}, None])
+def test_a_pod_becomes_a_gated_member(annotations: Object | None) -> None:
+    """Gate and membership resources, in the first container only; twice is the same as once."""
+    changed = made(pod(annotations=annotations))
     assert changed["spec"]["schedulingGates"] == [{"name": GATE}]
     assert changed["spec"]["containers"] == [
         {"name": "a", "resources": {"requests": BOTH, "limits": BOTH}},
         {"name": "b"},
     ]
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        pod(),
-        pod(annotations={}),
-        pod(annotations={"example.com/gang": "g"}),
-        pod(annotations={ROLLBACK: "delete"}),
-        pod(labels={GANG: "g"}),
-        pod(annotations={GANG: "g"}, nodeName="n1"),
-    ],
-)
-def test_other_pods_pass_unchanged(plain: Object) -> None:
-    """No request annotation, or bound by its creator."""
-    assert pod_patch(plain) == []
+    assert patch_of(changed, gated(changed)) == []
 
 
 def test_what_the_user_wrote_stays() -> None:
@@ -82,29 +52,60 @@ def test_what_the_user_wrote_stays() -> None:
         schedulingGates=[{"name": "other"}],
         containers=[{"name": "a", "resources": {"limits": {"cpu": "1"}, "claims": []}}],
     )
-    changed = patched(mine)
+    before = copy.deepcopy(mine)
+    changed = made(mine)
     assert changed["spec"]["schedulingGates"] == [{"name": "other"}, {"name": GATE}]
     resources = changed["spec"]["containers"][0]["resources"]
     assert resources == {"limits": {"cpu": "1", **BOTH}, "requests": BOTH, "claims": []}
     assert changed["metadata"]["labels"] == {"app": "x", GANG: "g"}
+    assert mine == before
 
 
-@pytest.mark.parametrize("annotations", [{GANG: "g"}, {ROLE: "r"}, {GANG: ""}])
-def test_the_patch_is_idempotent(annotations: Object) -> None:
-    """The API server may call twice: a member is not changed again."""
-    assert pod_patch(patched(pod(annotations=annotations))) == []
+PARTS: dict[str, tuple[Object, Object]] = {
+    "labels": ({"metadata": {"labels": {"a": "b"}}}, {"metadata": {}}),
+    "annotations": ({"metadata": {}}, {"metadata": {"annotations": {"a": "b"}}}),
+    "selector": ({"spec": {"nodeSelector": {"a": "b"}}}, {"spec": {"nodeSelector": {"c": "d"}}}),
+    "tolerations": ({}, {"spec": {"tolerations": [{"operator": "Exists"}]}}),
+    "runtime class": ({"spec": {"runtimeClassName": "x"}}, {"spec": {"runtimeClassName": "y"}}),
+    "container": (
+        {"spec": {"containers": [{"name": "a"}, {"name": "b", "image": "i", "args": ["x"]}]}},
+        {
+            "spec": {
+                "containers": [
+                    {"name": "a", "env": [{"name": "E"}], "command": ["c"]},
+                    {"name": "b", "image": "j", "resources": {"limits": {"cpu": "1"}}},
+                ]
+            }
+        },
+    ),
+}
 
 
-def test_a_review_answers_with_a_patch_unless_the_namespace_is_unmanaged() -> None:
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_that_may_change_is_in_the_patch(name: str) -> None:
+    """Added, replaced and removed: the patch makes the one pod into the other, in both directions."""
+    base = pod()
+    one, other = ({k: {**base[k], **part.get(k, {})} for k in base} for part in PARTS[name])
+    assert patched(one, patch_of(one, other)) == other
+    assert patched(other, patch_of(other, one)) == one
+    assert patch_of(one, one) == []
+
+
+def test_empty_is_the_same_as_absent() -> None:
+    """The API server writes ``resources: {}``; nothing is to be changed about that."""
+    assert patch_of(pod(labels={}, tolerations=[]), pod()) == []
+
+
+def test_a_review_is_answered_with_a_patch() -> None:
     """Always allowed; the patch travels as base64 of JSON."""
     mine = pod(annotations={GANG: "g"})
-    body = {"request": {"uid": "r1", "namespace": "a", "object": mine}}
-    answer = review(json.dumps(body).encode(), lambda namespace: namespace == "b")["response"]
-    assert answer["uid"] == "r1" and answer["allowed"]
-    assert json.loads(base64.b64decode(answer["patch"])) == pod_patch(mine)
-    body["request"]["namespace"] = "b"
-    answer = review(json.dumps(body).encode(), lambda namespace: namespace == "b")["response"]
-    assert answer == {"uid": "r1", "allowed": True}
+    body = {"request": {"uid": "r1", "namespace": "a", "object": mine, "dryRun": True}}
+    review = read_review(json.dumps(body).encode())
+    assert (review.uid, review.namespace, review.dry_run) == ("r1", "a", True)
+    answer = write_review(review, gated(review.pod))["response"]
+    assert answer["uid"] == "r1" and answer["allowed"] and answer["patchType"] == "JSONPatch"
+    assert json.loads(base64.b64decode(answer["patch"])) == patch_of(mine, gated(mine))
+    assert write_review(review, review.pod)["response"] == {"uid": "r1", "allowed": True}
 
 
 @pytest.mark.parametrize(
@@ -124,11 +125,11 @@ def test_a_review_answers_with_a_patch_unless_the_namespace_is_unmanaged() -> No
 def test_what_is_no_review_is_one_clear_error(request_: object) -> None:
     """Never a traceback: the text says what was expected."""
     with pytest.raises(WireError, match="^mutate: expected an AdmissionReview v1 of a Pod"):
-        review(json.dumps({"request": request_}).encode(), lambda _: False)
+        read_review(json.dumps({"request": request_}).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"{", b"\xff"])
 def test_what_is_not_json_is_one_clear_error(body: bytes) -> None:
     """Truncated, empty, not an object, not UTF-8."""
     with pytest.raises(WireError, match="^mutate: expected an AdmissionReview v1 of a Pod"):
-        review(body, lambda _: False)
+        read_review(body)

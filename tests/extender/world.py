@@ -47,7 +47,7 @@ class World:
 
     def start(self) -> None:
         """A new process of Muster that knows only what the API server has."""
-        self.state, self.ledger = ClusterState(), Ledger()
+        self.state, self.ledger = ClusterState(rewrites=self.config.rewrites), Ledger()
         latest: dict[str, GangAssignment] = {}
         metrics = Metrics()
         self.reporter = Reporter(self.config, self.state, self.ledger, self.cluster, latest)

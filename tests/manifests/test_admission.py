@@ -13,12 +13,16 @@ import pytest
 from aiohttp import web
 
 from extender import certs
-from extender.admission import pod_patch, review
+from extender.admission import gated, patch_of, read_review, write_review
 from extender.certs import FolderStore, Serving
+from extender.config import Config
 from scheduler import keys
+from scheduler.gangs import claim
 from scheduler.kube.manifests import load_manifests
-from simulations.controlplane import Binaries, Cluster, temporary_cluster
-from topology.keys import NVIDIA_GPU
+from scheduler.pods import read_pod
+from simulations.controlplane import ApiError, Binaries, Cluster, temporary_cluster
+from tests.extender.patches import patched
+from topology import keys as foreign
 
 pytestmark = pytest.mark.e2e
 
@@ -85,6 +89,53 @@ def test_every_request_annotation_makes_a_pod_ours(policy_works: Cluster, key: s
     assert found["spec"]["containers"][1]["resources"] == {}
 
 
+LABELS = (
+    foreign.LWS_NAME,
+    foreign.LLMAZ_MODEL,
+    foreign.SCHEDULER_PLUGINS_POD_GROUP,
+    foreign.KSERVE_SERVICE,
+    foreign.LLMD_ROLE,
+    foreign.LLMD_MODEL,
+    foreign.LWS_GROUP_KEY,
+    foreign.DISAGGREGATED_NAME,
+    foreign.KUEUE_PODSET,
+    keys.GANG,
+    "app",
+)
+ANNOTATIONS = (
+    *sorted(keys.REQUEST_ANNOTATIONS),
+    *sorted(foreign.POD_ANNOTATIONS),
+    keys.ROLLBACK,
+    keys.WRITTEN,
+    "example.com/x",
+)
+CLAIMED: dict[str, Object] = {
+    **{f"label {key}={value}": pod(labels={key: value}) for key in LABELS for value in ("x", "")},
+    **{
+        f"annotation {key}={value}": pod({key: value}) for key in ANNOTATIONS for value in ("1", "")
+    },
+    "member of a PodGroup": pod(schedulingGroup={"podGroupName": "x"}),
+    "of another scheduler": pod({keys.GANG: "g"}, schedulerName="volcano"),
+    "of ours by name": pod({keys.GANG: "g"}, schedulerName="default-scheduler"),
+    "nothing": pod(),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_the_policy_selects_what_a_gang_source_claims(policy_works: Cluster, name: str) -> None:
+    """No pod is gated that nobody would plan, and none is planned that was not gated."""
+    read = read_pod(
+        {**CLAIMED[name], "metadata": {**CLAIMED[name]["metadata"], "namespace": "default"}}
+    )
+    try:
+        gates = admitted(policy_works, CLAIMED[name])["spec"].get("schedulingGates", [])
+    except ApiError:
+        # A value that the API server itself refuses, so there is no such pod.
+        gates = None
+    ours = claim(read, {}, Config().schedulers) is not None
+    assert gates is None or (gates == [{"name": keys.GATE}]) == ours
+
+
 OTHERS = {
     "plain": pod(),
     "our label only": pod(labels={keys.GANG: "g"}),
@@ -113,7 +164,7 @@ OURS = {
     "bare": pod({keys.GANG: "g"}),
     "with resources": pod(
         {keys.GANG: "g"},
-        resources={"requests": {"cpu": "1"}, "limits": {NVIDIA_GPU: "8"}},
+        resources={"requests": {"cpu": "1"}, "limits": {foreign.NVIDIA_GPU: "8"}},
         labels={"app": "a"},
     ),
     "with somebody's gate": pod(
@@ -129,15 +180,7 @@ OURS = {
 
 def patched_by_webhook(body: Object) -> Object:
     """The pod with the webhook's patch applied."""
-    patched = copy.deepcopy(body)
-    for step in pod_patch(patched):
-        assert step["op"] == "add"
-        *parents, last = [part.replace("~1", "/") for part in step["path"].split("/")[1:]]
-        target: Any = patched
-        for part in parents:
-            target = target[int(part) if isinstance(target, list) else part]
-        target[last] = step["value"]
-    return patched
+    return patched(body, patch_of(body, gated(body)))
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -196,7 +239,8 @@ def test_the_webhook_on_a_real_api_server(control_plane: Binaries, plain_cluster
     async def mutate(request: web.Request) -> web.Response:
         body = await request.read()
         asked.append(body.decode())
-        return web.json_response(review(body, lambda _: False))
+        review = read_review(body)
+        return web.json_response(write_review(review, gated(review.pod)))
 
     async def main(cluster: Cluster) -> None:
         files = certs.issue(("127.0.0.1",), datetime.datetime.now(datetime.UTC))

@@ -1,0 +1,190 @@
+"""Which flavor is written into a pod that is being created: one for all members of its gang.
+
+In this order: what the gang's reservation says; what its pods are that exist already; what was chosen a
+moment ago for a pod of it that the watch has not shown yet; the best flavor on which all of the gang, also
+members that are still to come, would be placed now; the first flavor. The answer comes within
+``_DEADLINE_SECONDS`` from what this replica knows, and a dry run changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from extender.admission import Review, gated, read_review, write_review
+from extender.config import Config
+from scheduler.cycle import Solve
+from scheduler.gangs import claim
+from scheduler.ledger import Ledger
+from scheduler.model import Code, Gang, GangAssignment, PodSet
+from scheduler.pods import Pod, expected
+from scheduler.reservation import HOLDING, State
+from scheduler.rewrite import WriteError, restored, write
+from scheduler.snapshot import Snapshot
+from scheduler.state import ClusterState
+from scheduler.variants import offered
+from topology.model import Flavor
+from topology.untyped import mapping, text
+
+log = structlog.get_logger("muster.admission")
+
+_DEADLINE_SECONDS = 1.5
+"""For the whole answer; the API server waits 2 s (``manifests/webhook.yaml``)."""
+_REMEMBER_SECONDS = 5.0
+"""Longer than the watch and the next plan take, shorter than anybody's patience."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """A choice that was made for a gang."""
+
+    flavor: Flavor | None
+    """None: the pods stay as their owner makes them."""
+    until: float = 0.0
+    places: GangAssignment | None = None
+    """Where the gang would go: counted as taken by the next choices, until it is planned."""
+
+
+class Admission:
+    """Answers the webhook. Everything runs in the one event loop of the engine, solving apart."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: ClusterState,
+        ledger: Ledger,
+        solve: Solve,
+        snapshot: Callable[[], Snapshot],
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._ledger = ledger
+        self._solve = solve
+        self._snapshot = snapshot
+        self._recent: dict[str, _Chosen] = {}
+        self._turn = asyncio.Lock()
+        """One choice at a time, so that each sees the places of those before it."""
+
+    async def review(self, body: bytes) -> dict[str, Any]:
+        """Answer an AdmissionReview v1. Raises ``WireError`` when the body is none."""
+        review = read_review(body)
+        pod = _read(review)
+        ours = claim(pod, self._state.namespaces, self._config.schedulers)
+        if ours is None or pod.node is not None:
+            return write_review(review, review.pod)
+        after = gated(review.pod)
+        if self._config.rewrites:
+            chosen = await self._choose(pod, dry_run=review.dry_run)
+            try:
+                if chosen is not None:
+                    after = restored(after) if not chosen.flavor else write(after, chosen.flavor)
+            except WriteError as error:
+                log.warning("not written", pod=pod.name, gang=ours[1], cause=str(error))
+        return write_review(review, after)
+
+    async def _choose(self, pod: Pod, *, dry_run: bool) -> _Chosen | None:
+        """What is to be written into the pod; None when that is not for us to say."""
+        gang = self._state.imagined(pod)
+        if gang is None or not gang.flavors or not _follows(gang, pod):
+            return None
+        if gang.blocked is not None and gang.blocked.code is not Code.MEMBERS_MISSING:
+            return None
+        known = self._reserved(gang) or _like_siblings(gang)
+        if known is not None:
+            return known
+        gang = offered(gang)
+        if not gang.variants:
+            return _Chosen(flavor=None)
+        chosen = _Chosen(flavor=_first(gang))
+        try:
+            async with asyncio.timeout(_DEADLINE_SECONDS), self._turn:
+                recent = self._remembered(gang)
+                if recent is not None:
+                    return recent
+                chosen = await self._best(gang)
+        except TimeoutError:
+            log.warning("no choice in time: the first flavor", gang=gang.key)
+        if not dry_run:
+            until = time.monotonic() + _REMEMBER_SECONDS
+            self._recent[gang.key] = replace(chosen, until=until)
+        return chosen
+
+    def _reserved(self, gang: Gang) -> _Chosen | None:
+        reservation = self._ledger.get(gang.key)
+        if reservation is None or reservation.state not in HOLDING - {State.DEGRADED}:
+            return None
+        flavor = _named(gang, reservation.assignment.flavor)
+        return None if flavor is None else _Chosen(flavor=flavor)
+
+    def _remembered(self, gang: Gang) -> _Chosen | None:
+        now = time.monotonic()
+        self._recent = {key: one for key, one in self._recent.items() if one.until > now}
+        recent = self._recent.get(gang.key)
+        gone = recent and recent.flavor and _named(gang, recent.flavor.name) is None
+        return None if gone else recent
+
+    async def _best(self, gang: Gang) -> _Chosen:
+        """The best flavor on which the whole gang has a place now, else the first."""
+        snapshot = self._snapshot()
+        reserved = {assignment.key for assignment in snapshot.reservations}
+        foreseen = (
+            one.places
+            for key, one in self._recent.items()
+            if one.places is not None and key not in reserved
+        )
+        snapshot = replace(
+            snapshot, gangs=(gang,), reservations=(*snapshot.reservations, *foreseen)
+        )
+        policy = replace(self._config.policy, budget_seconds=1)
+        plan = await asyncio.to_thread(self._solve, snapshot, policy)
+        places = next((a for a in plan.assignments if a.key == gang.key and a.placed), None)
+        flavor = None if places is None else _named(gang, places.flavor)
+        if flavor is None:
+            return _Chosen(flavor=_first(gang))
+        return _Chosen(flavor=flavor, places=places)
+
+
+def _read(review: Review) -> Pod:
+    """The pod of a review. One whose name the API server is still to make has some name of its own."""
+    metadata = mapping(review.pod.get("metadata"))
+    name = text(metadata.get("name")) or f"{text(metadata.get('generateName'))}{review.uid}"
+    named = {**metadata, "namespace": review.namespace, "name": name}
+    return expected({**review.pod, "metadata": named}, late=False)
+
+
+def _own(gang: Gang, pod: Pod) -> PodSet | None:
+    return next(
+        (p for p in gang.podsets if any(m.pod == pod.name and not m.uid for m in p.members)), None
+    )
+
+
+def _follows(gang: Gang, pod: Pod) -> bool:
+    """Whether the flavors of the gang concern this pod."""
+    podset = _own(gang, pod)
+    return podset is None or podset.follows_flavors
+
+
+def _like_siblings(gang: Gang) -> _Chosen | None:
+    """What the pods of the gang are that exist; None when there is none."""
+    exist = any(m.uid for podset in gang.podsets if podset.follows_flavors for m in podset.members)
+    if not exist:
+        return None
+    return _Chosen(flavor=_named(gang, gang.written))
+
+
+def _named(gang: Gang, name: str | None) -> Flavor | None:
+    return next((flavor for flavor in gang.flavors if flavor.name == name), None)
+
+
+def _first(gang: Gang) -> Flavor | None:
+    """The first flavor that can be written into the pods, or that they are made for."""
+    for flavor in gang.flavors:
+        variant = gang.variant(flavor.name)
+        if variant is None or variant.refusal is None:
+            return flavor
+    return None
