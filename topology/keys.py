@@ -157,3 +157,14 @@ POD_ANNOTATIONS = frozenset(
     }
 )  # fmt: skip
 """Annotations of others that are read from pods; all the rest are not kept."""
+
+GANG_LABELS = frozenset(
+    {SCHEDULER_PLUGINS_POD_GROUP, KSERVE_SERVICE, LLMD_ROLE, LLMD_MODEL, LLMAZ_MODEL}
+)
+GANG_ANNOTATIONS = frozenset(
+    {
+        VOLCANO_POD_GROUP, KAI_POD_GROUP, KUEUE_REQUIRED, KUEUE_PREFERRED, KUEUE_UNCONSTRAINED,
+        KUEUE_SLICE_LEVEL, KUEUE_SLICES,
+    }
+)  # fmt: skip
+"""With ``GANG_LABELS``: what in anybody's pod template makes its pods members of a gang."""

@@ -1,9 +1,10 @@
 """The pods that owners (Deployment, StatefulSet, Job, ...) are going to make, before they exist.
 
-Offline planning reads manifests in which only the owner is written down. ``expand`` adds the
-missing pods of owners whose pod template carries one of our request annotations, and hands the
-template's request annotations down to pods that lack them. A new kind of owner is one function and
-one line in ``_OWNERS``. LeaderWorkerSets, and what makes them, are in ``sets``: their pods are always ours.
+Offline planning reads manifests in which only the owner is written down. ``expand`` adds the missing pods
+of owners whose pod template carries one of our request annotations, or what makes its pods a gang to another
+source, and hands the template's request annotations down to pods that lack them. A new kind of owner is one
+function and one line in ``_OWNERS``. LeaderWorkerSets, and what makes them, are in ``sets``: their pods are
+always ours.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from scheduler import keys
 from scheduler.gangs import sets
-from topology.keys import LWS_LEADER_NAME, LWS_NAME
+from topology.keys import GANG_ANNOTATIONS, GANG_LABELS, LWS_LEADER_NAME, LWS_NAME
 from topology.model import Problem
 
 Object = Mapping[str, Any]
@@ -66,9 +67,17 @@ def expand(objects: Iterable[Object]) -> Expansion:
 
 
 def _is_owner(obj: Object) -> bool:
-    """Whether it is an annotated owner whose pods are made here."""
+    """Whether it is an owner of pods of gangs, and they are made here."""
     of_a_set = LWS_NAME in _map(_map(obj, "metadata"), "labels")
-    return kind_of(obj) in _OWNERS and not of_a_set and bool(_requests(_template(obj)))
+    return kind_of(obj) in _OWNERS and not of_a_set and _is_ours(_template(obj))
+
+
+def _is_ours(template: Object) -> bool:
+    """Whether a source of gangs claims the pods of a template."""
+    metadata = _map(template, "metadata")
+    named = GANG_LABELS & _map(metadata, "labels").keys()
+    named |= GANG_ANNOTATIONS & _map(metadata, "annotations").keys()
+    return bool(_requests(template) or named or _map(_map(template, "spec"), "schedulingGroup"))
 
 
 def kind_of(obj: Object) -> tuple[str, str]:

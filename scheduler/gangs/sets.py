@@ -17,7 +17,6 @@ from scheduler.foreign import (
     LLMAZ_SERVICE,
     OPEN_MODEL,
     PLAYGROUND,
-    controller_of,
     kind_of,
 )
 from scheduler.gangs import llmaz_objects, lws_pods
@@ -94,8 +93,8 @@ def _key(obj: Object) -> tuple[str, str, str]:
 
 def _children(obj: Object, known: _Known) -> Iterator[Object]:
     kind = kind_of(obj)
-    if kind == DISAGGREGATED_SET and not any(_controls(obj, other) for other in known.values()):
-        yield from unfold(obj)
+    if kind == DISAGGREGATED_SET:
+        yield from unfold(obj, (lws for (of, *_), lws in known.items() if of == LEADER_WORKER_SET))
     claims = llmaz_objects.claims_of(mapping(obj.get("spec")))
     model = known.get((OPEN_MODEL, "", main_model(claims)), {})
     if kind == PLAYGROUND:
@@ -103,12 +102,6 @@ def _children(obj: Object, known: _Known) -> Iterator[Object]:
         yield llmaz_objects.service(obj, model, runtime)
     elif kind == LLMAZ_SERVICE:
         yield llmaz_objects.lws(obj, model)
-
-
-def _controls(owner: Object, obj: Object) -> bool:
-    reference = controller_of(obj)
-    same = kind_of(reference), text(reference.get("name"))
-    return same == (_key(owner)[0], _key(owner)[2]) and _key(owner)[1] == _key(obj)[1]
 
 
 def _wrong(obj: Object) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from extender.tools.inputs import understand
 from scheduler.gangs.lws_pods import group
 from scheduler.gangs.unfold import unfold
 from scheduler.model import Code, Gang, TopologyRequest
@@ -194,6 +195,25 @@ def test_what_exists_is_not_made_again() -> None:
     rest = [lws["metadata"]["name"] for lws in unfold(of, known)]
     assert rest == ["pd-1-abcdef12-decode", "pd-2-abcdef12-prefill", "pd-2-abcdef12-decode"]
     assert unfold({**of, "metadata": {"name": "other"}}, known)[0]["metadata"]["name"] != rest[0]
+
+
+def test_a_set_that_is_not_applied_yet_has_its_pods() -> None:
+    """``muster plan -f``: three slices of six, all of which are still to be created."""
+    gangs = understand([*FLEET, whole_set(PREFILL, DECODE, slices=3)]).snapshot.gangs
+    assert [(gang.source, gang.size, gang.blocked) for gang in gangs] == [
+        ("disaggregatedset", 6, None)
+    ] * 3
+
+
+def test_a_slice_that_was_added_is_planned_beside_those_that_run() -> None:
+    """A dump of two slices, and the set as it is going to be: three."""
+    made = Made(whole_set(PREFILL, DECODE, slices=2))
+    made.run()
+    made.of = whole_set(PREFILL, DECODE, slices=3)
+    dump = [*FLEET, made.of, *made.sets.values(), *made.pods.values()]
+    gangs = {gang.name[:4]: gang for gang in understand(dump).snapshot.gangs}
+    running = {name: sum(len(p.running) for p in gang.podsets) for name, gang in gangs.items()}
+    assert running == {"pd-0": 6, "pd-1": 6, "pd-2": 0}
 
 
 def test_every_slice_is_a_gang() -> None:

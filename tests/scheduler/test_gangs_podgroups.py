@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from extender.tools.inputs import understand
 from scheduler.model import Code, Gang, TopologyRequest
 from tests.objects import Object, flavor, node, pod, state_of
 from topology import keys
@@ -205,6 +206,18 @@ def test_a_stranger_with_the_name_of_the_group_is_told() -> None:
     """A pod that is a gang by itself, with the PodGroup's name, is not silently taken in."""
     gang = gang_of(group("kai", minMember=2), *members("kai", 2), pod("train", flavors="x"))
     assert "muster.dev/gang: is missing, but train is also the name of a gang" in blocked(gang)
+
+
+@pytest.mark.parametrize("form", API)
+def test_a_job_that_is_not_applied_yet_has_its_pods(form: str) -> None:
+    """``muster plan -f``: the Job's template names the PodGroup, so all of its pods are members."""
+    one = member(form, "x")
+    template = {"metadata": one["metadata"], "spec": one["spec"]}
+    spec = {"parallelism": 4, "completions": 4, "template": template}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "train"}, "spec": spec}
+    (gang,) = understand([*FLEET, group(form, minMember=3), job]).snapshot.gangs
+    assert (gang.key, gang.size, gang.min_members) == ("default/train", 4, 3)
+    assert gang.blocked is None
 
 
 # -- levels ------------------------------------------------------------------------------------------
