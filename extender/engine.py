@@ -252,7 +252,7 @@ class Engine:
         for assignment in decision.plan.assignments:
             known.add(assignment.key)
             reservation = self.ledger.get(assignment.key)
-            if reservation is None or reservation.state is State.ABORTING:
+            if reservation is None or reservation.state in (State.ABORTING, State.DEGRADED):
                 self.latest[assignment.key] = assignment
         for key in set(self.latest) - known:
             del self.latest[key]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ from scheduler.gang_object import (
 )
 from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger
-from scheduler.model import Code, Gang, GangAssignment, awaited
+from scheduler.model import Code, Gang, GangAssignment, Reason, awaited
 from scheduler.progress import whole
 from scheduler.recovery import partial
 from scheduler.reservation import Reservation, State
@@ -129,7 +130,8 @@ class Reporter:
         phase = _PHASE[reservation.state]
         if phase in (Phase.PLANNED, Phase.BINDING) and partial(gang):
             phase = Phase.DEGRADED if reservation.degraded else Phase.BINDING
-        message = explain(gang, reservation.assignment)
+        assignment = reservation.assignment
+        message = explain(gang, assignment)
         if reservation.state is State.AWAITING and reservation.vacant:
             held = len(reservation.vacant)
             message = f"{message}; {running} of {gang.size} members are bound, {held} places are held for "
@@ -137,13 +139,21 @@ class Reporter:
         if phase in (Phase.ABORTING, Phase.DEGRADED):
             bound = max(running, len(reservation.bound))
             message = f"{bound} of {gang.size} members are bound; {reservation.cause}"
+            assignment = replace(assignment, reason=self._lacks(gang))
+            if assignment.reason is not None:
+                message = f"{message}; {assignment.reason.message}"
         return Record(
             phase=phase,
             plan_id=reservation.plan_id,
-            assignment=reservation.assignment,
+            assignment=assignment,
             message=message[:1000],
             bound=max(running, len(reservation.bound)),
         )
+
+    def _lacks(self, gang: Gang) -> Reason | None:
+        """Why the rest of a gang that is bound in part has no places."""
+        newest = self._latest.get(gang.key)
+        return gang.blocked or (newest.reason if newest is not None else None)
 
     def _settled_record(self, gang: Gang, known: Record, running: int) -> Record:
         """A gang whose reservation has ended: its places are on record, its members are counted."""

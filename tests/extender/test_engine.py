@@ -187,3 +187,27 @@ def test_bare_pods_stay_and_the_gang_is_completed_later() -> None:
         assert not world.overbooked()
 
     drive(life)
+
+
+def test_a_degraded_gang_says_what_its_missing_member_waits_for() -> None:
+    """A member was replaced and its place is gone: code and sentence are those of the present decision."""
+
+    async def life(world: World) -> None:
+        world.gang("g", 2)
+        await world.bound()
+        lost = world.places()["g-1"]
+        world.cluster.delete("Pod", "g-1")
+        world.node(lost, unschedulable=True)
+        await world.until(lambda: world.phase() == "Degraded")
+        await world.until(lambda: world.status()["reason"] == "MembersMissing")
+        world.member("g", 1, 2, uid="again")
+        await world.until(lambda: world.status()["reason"] == "Insufficient")
+        message = world.status()["message"]
+        assert message.startswith("1 of 2 members are bound; ")
+        assert "each needs 8 nvidia.com/gpu" in message
+        assert ("evict", "g-0") not in world.cluster.calls
+        world.node(lost)
+        await (await world.arrive("g-1"))
+        await world.until(lambda: world.phase() == "Bound" and world.status()["reason"] == "")
+
+    drive(life)
