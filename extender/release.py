@@ -130,9 +130,9 @@ async def active_leader(client: KubeClient, namespace: str) -> str:
 
 
 async def stop_gating(client: KubeClient) -> None:
-    """Delete the binding of the admission policy: pods created from now on are not gated."""
-    for obj in load_manifests("admission"):
-        if obj["kind"] == "MutatingAdmissionPolicyBinding":
+    """Delete the webhook and the binding of the admission policy: pods created from now on are not gated."""
+    for obj in (*load_manifests("webhook"), *load_manifests("admission")):
+        if obj["kind"] in ("MutatingWebhookConfiguration", "MutatingAdmissionPolicyBinding"):
             try:
                 await client.request("DELETE", api_path(obj))
             except ApiError as error:

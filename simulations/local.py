@@ -21,7 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scheduler.kube.manifests import api_path, control_plane_manifests, scheduler_config
+from scheduler.kube.manifests import (
+    api_path,
+    control_plane_manifests,
+    scheduler_config,
+    webhook_manifests,
+)
 from simulations.controlplane import Cluster
 from simulations.controlplane.pki import SERVICE_GROUP
 from simulations.controlplane.processes import Process, free_ports
@@ -90,10 +95,17 @@ class LocalMuster:
         """Process id while it runs."""
         return self._process.pid
 
-    def install(self, *, guarded: bool = False) -> None:
-        """Apply the manifests, bind the least-privilege roles and configure kube-scheduler."""
+    def install(self, *, guarded: bool = False, webhook: bool = False) -> None:
+        """Apply the manifests, bind the least-privilege roles and configure kube-scheduler.
+
+        With `webhook` flavors are written into pods.
+        """
+        self._settings["rewrites"] = webhook
         group = {"kind": "Group", "name": SERVICE_GROUP, "apiGroup": "rbac.authorization.k8s.io"}
-        for manifest in control_plane_manifests(group):
+        manifests = control_plane_manifests(group)
+        if webhook:
+            manifests += webhook_manifests(self.url, self.ca.read_bytes())
+        for manifest in manifests:
             self.cluster.api.apply(api_path(manifest), manifest)
         self.configure_scheduler(guarded=guarded)
 

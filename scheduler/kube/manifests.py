@@ -27,6 +27,7 @@ _PLURALS: Mapping[str, str] = {
     "CustomResourceDefinition": "customresourcedefinitions",
     "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
     "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
 }
 
 
@@ -64,6 +65,15 @@ def control_plane_manifests(
         for obj in found:
             if obj["kind"] in ("ClusterRoleBinding", "RoleBinding"):
                 obj["subjects"] = [*obj["subjects"], dict(subject)]
+    return found
+
+
+def webhook_manifests(url: str, ca: bytes) -> list[dict[str, Any]]:
+    """The webhook for a Muster at ``url`` outside the cluster; ``ca`` is PEM."""
+    found = load_manifests("webhook")
+    for obj in found:
+        for webhook in obj["webhooks"]:
+            webhook["clientConfig"] = {"url": f"{url}/mutate", "caBundle": _base64(ca)}
     return found
 
 

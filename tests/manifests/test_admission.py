@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import copy
 import datetime
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from extender.certs import FolderStore, Serving
 from extender.config import Config
 from scheduler import keys
 from scheduler.gangs import claim
-from scheduler.kube.manifests import load_manifests
+from scheduler.kube.manifests import api_path, load_manifests, webhook_manifests
 from scheduler.pods import read_pod
 from simulations.controlplane import ApiError, Binaries, Cluster, temporary_cluster
 from tests.extender.patches import patched
@@ -221,15 +220,17 @@ def test_preemption_policy_is_never_touched(policy_works: Cluster) -> None:
 
 
 def test_the_webhook_selects_the_same_pods() -> None:
-    """For older API servers: the same conditions, the same namespaces, and never past a Muster that is
-    down."""
+    """The same conditions and namespaces; never past a Muster that is down; after LWS's own webhook."""
     policy = load_manifests("admission")[0]["spec"]
-    (webhook,) = load_manifests("webhook")[0]["webhooks"]
+    (configuration,) = load_manifests("webhook")
+    (webhook,) = configuration["webhooks"]
     constraints = policy["matchConstraints"]
     assert webhook["matchConditions"] == policy["matchConditions"]
     assert webhook["namespaceSelector"] == constraints["namespaceSelector"]
     assert webhook["rules"] == constraints["resourceRules"]
-    assert webhook["failurePolicy"] == "Fail"
+    assert (webhook["failurePolicy"], webhook["sideEffects"]) == ("Fail", "None")
+    assert webhook["timeoutSeconds"] == 2
+    assert configuration["metadata"]["name"] > "lws-mutating-webhook-configuration"
 
 
 def test_the_webhook_on_a_real_api_server(control_plane: Binaries, plain_cluster: Cluster) -> None:
@@ -254,17 +255,14 @@ def test_the_webhook_on_a_real_api_server(control_plane: Binaries, plain_cluster
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving.context).start()
-            url = f"https://127.0.0.1:{runner.addresses[0][1]}/mutate"
+            url = f"https://127.0.0.1:{runner.addresses[0][1]}"
             await asyncio.to_thread(check, cluster, url, files[certs.CA])
         finally:
             await runner.cleanup()
 
     def check(cluster: Cluster, url: str, ca: bytes) -> None:
-        config = load_manifests("webhook")[0]
-        bundle = base64.b64encode(ca).decode()
-        config["webhooks"][0]["clientConfig"] = {"url": url, "caBundle": bundle}
-        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-        cluster.api.create(path, config)
+        for obj in webhook_manifests(url, ca):
+            cluster.api.apply(api_path(obj), obj)
         ours = OURS["with resources"]
         cluster.api.wait_for(
             "the webhook", lambda: admitted(cluster, ours)["spec"].get("schedulingGates")
