@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from scheduler.policy import Policy
+from scheduler.policy import MixedPair, Policy
 from scheduler.progress import Limits
+
+_PAIR = tuple(item.name for item in fields(MixedPair))
 
 
 class ConfigError(Exception):
@@ -96,7 +98,7 @@ def _load_group(key: str, value: object, current: Policy | Limits) -> Policy | L
         name: _checked(f"{key}.{name}", v, getattr(current, name), known[name])
         for name, v in value.items()
     }
-    return type(current)(**{**asdict(current), **changes})
+    return replace(current, **changes)
 
 
 def _checked(key: str, value: object, current: object, kind: str) -> object:
@@ -108,6 +110,8 @@ def _checked(key: str, value: object, current: object, kind: str) -> object:
         number = isinstance(value, int) or (kind == "float" and isinstance(value, float))
         if number and not isinstance(value, bool) and 0 <= float(str(value)) < math.inf:
             return value
+    elif kind == "tuple[MixedPair, ...]":
+        return tuple(_pair(f"{key}[{i}]", item) for i, item in enumerate(_items(key, value)))
     elif isinstance(current, tuple):
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             return tuple(value)
@@ -117,9 +121,23 @@ def _checked(key: str, value: object, current: object, kind: str) -> object:
     raise ConfigError(f"{key}: {value!r} is not a {shown} such as {current!r}")
 
 
+def _items(key: str, value: object) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    raise ConfigError(f"{key}: {value!r} is not a list of {', '.join(_PAIR)}")
+
+
+def _pair(key: str, value: object) -> MixedPair:
+    if isinstance(value, Mapping) and value.keys() == set(_PAIR):
+        texts = {str(name): text for name, text in value.items() if isinstance(text, str) and text}
+        if len(texts) == len(_PAIR):
+            return MixedPair(**texts)
+    raise ConfigError(f"{key}: {value!r} is not a mapping with the texts {', '.join(_PAIR)}")
+
+
 def dump(config: Config) -> dict[str, Any]:
     """The settings as a plain mapping; ``load(dump(c)) == c``."""
     document = asdict(config)
-    for name in ("tls_names", "schedulers"):
-        document[name] = list(document[name])
-    return document
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in document.items()} | {
+        "policy": {**document["policy"], "mixed_pairs": list(document["policy"]["mixed_pairs"])}
+    }

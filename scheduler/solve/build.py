@@ -17,7 +17,7 @@ from scheduler.solve.offer import Offer, read_offer
 from scheduler.solve.options import Ways
 from scheduler.solve.problem import Form, GangRow, Problem, Role, Wish
 from scheduler.solve.variants import DECODE, PREFILL, forms, is_role
-from topology.tree import TopologyTree
+from topology.tree import TopologyTree, natural_key
 
 
 def to_plan(snapshot: Snapshot) -> tuple[Gang, ...]:
@@ -194,7 +194,7 @@ def _wish(roles: Sequence[int], request: TopologyRequest, tree: TopologyTree) ->
 def _ages(gangs: Sequence[Gang]) -> Mapping[str, int]:
     position: Counter[int] = Counter()
     ages: dict[str, int] = {}
-    for gang in sorted(gangs, key=lambda g: (g.created_seconds, g.namespace, g.name)):
+    for gang in sorted(gangs, key=lambda g: (g.created_seconds, g.namespace, natural_key(g.name))):
         ages[gang.key] = position[gang.priority]
         position[gang.priority] += 1
     return ages

@@ -14,6 +14,7 @@ from itertools import combinations
 
 from scheduler.model import Gang, TopologyRequest
 from scheduler.solve.check_facts import Crowd, Facts, Standing
+from topology.tree import NaturalKey, natural_key
 
 _CHUNK = 30
 
@@ -43,9 +44,9 @@ def evaluate(facts: Facts) -> tuple[int, ...]:
 def _classes(facts: Facts) -> Iterator[list[Standing]]:
     """The planned gangs by priority, highest first; the oldest first inside."""
 
-    def age(standing: Standing) -> tuple[int, str, str]:
+    def age(standing: Standing) -> tuple[int, str, NaturalKey]:
         gang: Gang = standing.gang
-        return gang.created_seconds, gang.namespace, gang.name
+        return gang.created_seconds, gang.namespace, natural_key(gang.name)
 
     for priority in sorted({s.gang.priority for s in facts.planned}, reverse=True):
         yield sorted((s for s in facts.planned if s.gang.priority == priority), key=age)

@@ -11,16 +11,23 @@ pytestmark = pytest.mark.e2e
 ROUNDS = [3, pytest.param(20, marks=pytest.mark.slow)]
 
 
-def test_room_for_one_of_two_groups(work: WorkloadRig) -> None:
-    """Exactly one complete group, the first; the other says what it lacks, and follows when there is room."""
+@pytest.mark.parametrize("startup", ["LeaderCreated", "LeaderReady"])
+def test_room_for_one_of_two_groups(work: WorkloadRig, startup: str) -> None:
+    """Exactly one complete group; the other says what it lacks, and follows when there is room."""
     work.cards("a10", nodes=3)
-    work.apply(work.worker_set("pair", 2, replicas=2))
-    work.wait_bound("pair-0", 2)
-    status = work.wait_phase("pair-1", "Waiting", reason="Insufficient")
-    assert "room for 1" in status["message"]
-    assert work.whole_groups({"pair-0": 2, "pair-1": 2}) == {"pair-0"}
+    work.apply(work.worker_set("pair", 2, replicas=2, startupPolicy=startup))
+    sizes = {"pair-0": 2, "pair-1": 2}
+
+    def first() -> str | None:
+        return next((gang for gang in sizes if len(work.places(gang)) == 2), None)
+
+    bound = work.cluster.api.wait_for("a whole group", first, timeout=15)
+    [other] = sizes.keys() - {bound}
+    status = work.wait_phase(other, "Waiting", reason="Insufficient")
+    assert "1 of 2 members fit" in status["message"]
+    assert work.whole_groups(sizes) == {bound}
     work.cards("a10", nodes=1)
-    work.wait_bound("pair-1", 2)
+    work.wait_bound(other, 2)
 
 
 @pytest.mark.timeout(900)

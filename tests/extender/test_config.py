@@ -29,6 +29,14 @@ from extender.config import Config, ConfigError, dump, load
         ({"tls_names": "a,b"}, "tls_names: 'a,b' is not a list such as ()"),
         ({"tls_names": [1]}, "tls_names: [1] is not a list such as ()"),
         ({"limits": {"abort_seconds": None}}, "limits.abort_seconds: None is not a "),
+        (
+            {"policy": {"mixed_pairs": {}}},
+            "policy.mixed_pairs: {} is not a list of prefill, decode",
+        ),
+        (
+            {"policy": {"mixed_pairs": [{"prefill": "a", "decode": "b"}]}},
+            "policy.mixed_pairs[0]: {'prefill': 'a', 'decode': 'b'} is not a mapping with the texts",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, Any], text: str) -> None:
@@ -39,6 +47,8 @@ def test_a_wrong_setting_is_named(values: dict[str, Any], text: str) -> None:
 
 
 seconds = st.floats(0, 1e6, allow_nan=False)
+name = st.text(min_size=1)
+pair = st.fixed_dictionaries({"prefill": name, "decode": name, "connector": name})
 
 
 @given(
@@ -51,7 +61,13 @@ seconds = st.floats(0, 1e6, allow_nan=False)
             "barrier_seconds": seconds | st.integers(0, 100),
             "kept_decisions": st.integers(0, 100),
             "limits": st.fixed_dictionaries({}, optional={"abort_seconds": seconds}),
-            "policy": st.fixed_dictionaries({}, optional={"budget_seconds": st.integers(0, 9)}),
+            "policy": st.fixed_dictionaries(
+                {},
+                optional={
+                    "budget_seconds": st.integers(0, 9),
+                    "mixed_pairs": st.lists(pair, max_size=2),
+                },
+            ),
         },
     )
 )

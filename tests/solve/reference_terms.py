@@ -10,6 +10,7 @@ from ortools.sat.python import cp_model
 
 from scheduler.model import Gang, PodSet, TopologyRequest
 from tests.solve.reference_ways import decodes, prefills, wishes
+from topology.tree import natural_key
 
 if TYPE_CHECKING:
     from tests.solve.reference import Model
@@ -50,7 +51,9 @@ def entries(model: Model) -> Iterator[Entry]:
 
 
 def _service(model: Model, gangs: Sequence[Gang]) -> Iterator[Entry]:
-    oldest_first = sorted(gangs, key=lambda g: (g.created_seconds, g.namespace, g.name))
+    oldest_first = sorted(
+        gangs, key=lambda g: (g.created_seconds, g.namespace, natural_key(g.name))
+    )
     yield _entry(model.waits(gang) for gang in gangs)
     yield _entry(
         model.waits(gang) * 2 ** (len(gangs) - 1 - i) for i, gang in enumerate(oldest_first)
