@@ -189,6 +189,17 @@ def test_workers_of_a_stateful_set_that_was_replaced_are_no_members() -> None:
     assert [m.uid for p in gang_of(state).podsets for m in p.members] == ["uid-train-0-b"]
 
 
+def test_workers_older_than_their_leader_are_no_members() -> None:
+    """The garbage collector removes the old StatefulSet first: for a moment only the time tells the lives."""
+    group = lws(size=3)
+    old, new = pods_of(group, node="n1"), pods_of(group, life="b")
+    for made in new:
+        made["metadata"]["creationTimestamp"] = "2026-01-01T00:10:00Z"
+    gang = gang_of(cluster(FLEET, group, stateful_sets(group)[:1], old[1:], new[:1]))
+    assert [m.uid for p in gang.podsets for m in p.members] == ["uid-train-0-b"]
+    assert gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
+
+
 def test_late_workers_of_the_next_life_are_expected_beside_the_old_ones() -> None:
     """A recreated group under LeaderReady is planned whole while its old workers end."""
     group = lws(size=3, startup="LeaderReady")
