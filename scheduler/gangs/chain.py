@@ -13,7 +13,7 @@ from scheduler import keys
 from scheduler.foreign import ForeignObjects, Object, controller_of
 from scheduler.gangs import annotated
 from scheduler.gangs.context import Context
-from scheduler.gangs.request import RequestError
+from scheduler.gangs.request import RequestError, show
 from scheduler.gangs.translate import Draft
 from scheduler.model import Gang
 from scheduler.pods import Pod
@@ -51,7 +51,7 @@ def inherit(draft: Draft, owners: Sequence[Object]) -> None:
     """
     for key, value, origin in _asked_by(owners):
         if not isinstance(value, str):
-            message = f"{str(value)[:40]} is not text; put it in quotes"
+            message = f"{show(str(value))} is not text; put it in quotes"
             raise RequestError(draft.pods, key, message, origin)
         have = {_role(pod) for pod in draft.pods if key in pod.annotations}
         if not have or key not in annotated.GANG_KEYS:

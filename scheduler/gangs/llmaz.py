@@ -80,7 +80,7 @@ def _read_model(parts: Any) -> Model:
     params: dict[str, Mapping[str, str]] = {}
     listed = mapping(spec.get("inferenceConfig")).get("flavors")
     if listed is not None and not isinstance(listed, (list, tuple)):
-        wrong.append((_FLAVORS, f"{str(listed)[:40]} is not a list of flavors"))
+        wrong.append((_FLAVORS, f"{show(str(listed))} is not a list of flavors"))
     for index, item in enumerate(sequence(listed)):
         at = f"{_FLAVORS}[{index}]"
         name = _name(mapping(item).get("name"), f"{at}.name", wrong)
@@ -127,7 +127,7 @@ def _flavor(name: str, item: Object, at: str, wrong: list[tuple[str, str]]) -> F
             selector[str(label)] = str(value).lower() if isinstance(value, bool) else str(value)
             wrong.append((where_, f"{selector[str(label)]} is not text; put it in quotes"))
         else:
-            return _broken(where_, f"{str(value)[:40]} is not text; put it in quotes", wrong)
+            return _broken(where_, f"{show(str(value))} is not text; put it in quotes", wrong)
     cards = {name_: count for name_, count in resources.items() if is_extended(name_)}
     # llmaz sets what the flavor names and leaves the pod's other requests as they are.
     return FlavorObject(

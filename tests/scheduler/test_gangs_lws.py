@@ -364,7 +364,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "an annotation that is no text",
         {"annotations": {"muster.dev/gang-min": 2}},
-        f"{TRAIN}: muster.dev/gang-min: 2 is not text; put it in quotes",
+        f"{TRAIN}: muster.dev/gang-min: '2' is not text; put it in quotes",
     ),
     (
         "an annotation of a template",
