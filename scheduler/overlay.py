@@ -17,6 +17,7 @@ cannot be right for all of them. The fields, all optional:
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ FIELDS = (
     "container", "image", "command", "args", "removeArgs", "env", "runtimeClassName", "tolerations",
     "annotations", "labels", "resources",
 )  # fmt: skip
+_SET, _REMOVE = "--name=value or --name", "--name or --name="
+_FORMS = {_SET: r"--?[^-= ][^= ]*(=.*)?", _REMOVE: r"--?[^-= ][^= ]*=?"}
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 _EFFECTS = ("", "NoSchedule", "PreferNoSchedule", "NoExecute")
 
@@ -71,8 +74,8 @@ def read_overlay(value: Object | None) -> Overlay:
         container=_text(spec.get("container"), ".container"),
         image=_text(spec.get("image"), ".image"),
         command=_texts(spec.get("command"), ".command") or None,
-        args=_flags(spec.get("args"), ".args"),
-        remove_args=_flags(spec.get("removeArgs"), ".removeArgs"),
+        args=_flags(spec.get("args"), ".args", _SET),
+        remove_args=_flags(spec.get("removeArgs"), ".removeArgs", _REMOVE),
         env=_env(spec.get("env")),
         runtime_class=_text(spec.get("runtimeClassName"), ".runtimeClassName"),
         tolerations=_tolerations(spec.get("tolerations")),
@@ -110,14 +113,13 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value or ())
 
 
-def _flags(value: Any, where: str) -> tuple[str, ...]:
+def _flags(value: Any, where: str, form: str) -> tuple[str, ...]:
     flags = _texts(value, where)
     names = [flag_name(flag) for flag in flags]
     for index, flag in enumerate(flags):
         at = f"{where}[{index}]"
-        if len(names[index].strip("-")) < 1 or not flag.startswith("-") or " " in names[index]:
-            shown = reprlib.repr(flag)
-            raise OverlayError(f"{at}: {shown} is not a flag; expected --name=value or --name")
+        if re.fullmatch(_FORMS[form], flag) is None:
+            raise OverlayError(f"{at}: {reprlib.repr(flag)} is not a flag; expected {form}")
         if names[index] in names[:index]:
             raise OverlayError(f"{at}: {names[index]} is in the list already")
     return flags

@@ -64,6 +64,11 @@ ASCEND_ACCELERATOR = "accelerator"
 ASCEND_ACCELERATOR_TYPE = "accelerator-type"
 ASCEND_SUPER_POD = "huawei.com/topotree.superpodid"
 
+# Other vendors' whole cards, as their own device plugins name them
+ILUVATAR_GPU = "iluvatar.com/gpu"  # Deep-Spark/ix-device-plugin
+BIREN_GPU = "birentech.com/gpu"  # BirenTechnology/k8s-device-plugin
+KUNLUN_XPU = "kunlunxin.com/xpu"  # HAMi charts/hami/values.yaml
+
 # NVIDIA Topograph 1.x / 0.2-0.5 - NVIDIA/topograph docs/reference/node-labels.md
 TOPOGRAPH_TIER = "fabric.topograph.run/tier-"  # tier-0 is the closest
 TOPOGRAPH_LEAF = "network.topology.nvidia.com/leaf"

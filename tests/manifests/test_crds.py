@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from scheduler.flavors import read_flavor_object
 from scheduler.keys import API_VERSION
+from scheduler.kube.manifests import load_manifests
 from scheduler.kube.resources import FLAVORS
 from simulations.controlplane import ApiError, Binaries, Cluster
 from topology.keys import NVIDIA_GPU
@@ -16,6 +18,7 @@ from topology.keys import NVIDIA_GPU
 pytestmark = pytest.mark.e2e
 
 Object = dict[str, Any]
+PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "manifests/flavors").iterdir())
 GOOD: Object = {
     "resources": {NVIDIA_GPU: 8, "cpu": "500m", "memory": "1Ti"},
     "nodeSelector": {"pool": "h100"},
@@ -23,12 +26,20 @@ GOOD: Object = {
     "minMemory": "80Gi",
     "members": 2,
     "overlay": {
+        "container": "engine",
         "image": "vllm",
-        "env": [{"name": "A", "value": "b"}],
-        "args": ["--tp=8"],
+        "command": ["serve"],
+        "args": ["--tp=8", "--enforce-eager"],
+        "removeArgs": ["--dtype="],
+        "env": [
+            {"name": "A", "value": "b"},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ],
         "runtimeClassName": "nvidia",
         "tolerations": [{"key": "gpu", "operator": "Exists"}],
-        "resources": {NVIDIA_GPU: 4},
+        "annotations": {"a": "b"},
+        "labels": {"c": "d"},
+        "resources": {"ephemeral-storage": "8Gi"},
     },
     "costPerHour": "12.50",
     "performance": {"tokensPerSecond": 5000, "nested": {"any": ["thing"]}},
@@ -45,8 +56,16 @@ def stored(cluster: Cluster, spec: Object) -> Object:
 
 @pytest.mark.parametrize("spec", [{}, GOOD], ids=["empty", "everything"])
 def test_a_good_flavor_is_stored_whole(manifests_cluster: Cluster, spec: Object) -> None:
-    """Nothing of what the design names is pruned."""
+    """Nothing of what the design names is pruned, and Muster reads every field that can be stored."""
     assert stored(manifests_cluster, spec) == spec
+    assert read_flavor_object({"metadata": {"name": "f"}, "spec": spec}).error == ""
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_stored_whole(manifests_cluster: Cluster, name: str) -> None:
+    """Every shipped flavor is one that the API server takes."""
+    (preset,) = load_manifests(f"flavors/{name}")
+    assert stored(manifests_cluster, preset["spec"]) == preset["spec"]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +79,17 @@ def test_a_good_flavor_is_stored_whole(manifests_cluster: Cluster, spec: Object)
         ("costPerHour", "1,50", "costPerHour must be a decimal number"),
         ("nodeSelector", ["a"], "must be of type object"),
         ("gpus", 8, 'unknown field "spec.gpus"'),
+        ("overlay", {"args": ["tp=8"]}, "every item must be a flag, --name=value or --name"),
+        ("overlay", {"removeArgs": ["--a=b"]}, "every item must be a flag, --name or --name="),
+        ("overlay", {"env": [{"name": "A"}, {"name": "A"}]}, "Duplicate value"),
+        ("overlay", {"env": [{"value": "A"}]}, "Required value"),
+        ("overlay", {"tolerations": [{"operator": "Has"}]}, "Unsupported value"),
+        (
+            "overlay",
+            {"resources": {NVIDIA_GPU: "x"}},
+            "every resource must be a Kubernetes quantity",
+        ),
+        ("overlay", {"img": "x"}, 'unknown field "spec.overlay.img"'),
     ],
 )
 def test_a_wrong_flavor_is_refused_with_the_field(

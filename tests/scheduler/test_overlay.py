@@ -64,7 +64,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"args": ["tp=8"]}, ".args[0]: 'tp=8' is not a flag; expected --name=value or --name"),
     ({"args": ["--tp 8"]}, ".args[0]: '--tp 8' is not a flag"),
     ({"args": ["--t-p=8", "--t_p=4"]}, ".args[1]: --t-p is in the list already"),
-    ({"removeArgs": ["--"]}, ".removeArgs[0]: '--' is not a flag"),
+    ({"removeArgs": ["--"]}, ".removeArgs[0]: '--' is not a flag; expected --name or --name="),
+    (
+        {"removeArgs": ["--a=b"]},
+        ".removeArgs[0]: '--a=b' is not a flag; expected --name or --name=",
+    ),
     ({"env": {"A": "b"}}, ".env: {'A': 'b'} is not a list of name and value"),
     ({"env": ["A=b"]}, ".env[0]: 'A=b' is not a mapping of name and value"),
     ({"env": [{"value": "b"}]}, ".env[0].name: None is not a variable's name"),
