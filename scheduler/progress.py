@@ -266,7 +266,8 @@ def fillings(reservation: Reservation, gang: Gang) -> tuple[tuple[int, Member], 
     A pod takes the place with its name, else the first of its role without a name. Pods that still are as
     they were before a change of flavor take none: they are about to be made anew.
     """
-    if gang.written is not None and gang.written != reservation.assignment.flavor:
+    flavor = reservation.assignment.flavor
+    if gang.written not in (None, flavor) or gang.variant(flavor) is not None:
         return ()
     vacant = dict(reservation.vacant)
     known = {slot.uid for slot in reservation.assignment.slots}
