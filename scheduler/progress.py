@@ -284,6 +284,22 @@ def fillings(reservation: Reservation, gang: Gang) -> tuple[tuple[int, Member], 
     return tuple(found)
 
 
+def misfit(reservation: Reservation, gang: Gang) -> str:
+    """Why a pod that came late cannot take a place that was held for its role; empty when all can."""
+    if reservation.state is not State.AWAITING or not reservation.vacant:
+        return ""
+    known = {slot.uid for slot in reservation.assignment.slots}
+    wanted = {slot.role: slot.request for slot in reservation.vacant.values()}
+    for podset in gang.podsets:
+        planned = wanted.get(podset.role)
+        if planned is None or planned == podset.request:
+            continue
+        for member in podset.pending:
+            if member.uid and member.uid not in known:
+                return f"pod {member.pod} does not request what its place was planned for"
+    return ""
+
+
 def _is_place_of(slot: Slot, podset: PodSet, member: Member) -> bool:
     alike = slot.role == podset.role and slot.request == podset.request
     return alike and slot.pod in (member.pod, "")

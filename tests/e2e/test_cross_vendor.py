@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from scheduler import keys
-from tests.e2e.workload_rig import MODEL, POOL, Object, WorkloadRig
+from tests.e2e.rig import Object
+from tests.e2e.workload_rig import MODEL, POOL, WorkloadRig
 from topology.keys import ASCEND_910, NVIDIA_GPU
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -72,8 +73,8 @@ def room(rig: WorkloadRig, vendor: str, nodes: int = 1, count: int = 8) -> list[
 
 
 def test_a_playground_lands_on_the_vendor_that_has_room(vendors: WorkloadRig) -> None:
-    """NVIDIA full: the next replica is made for Ascend; then for Kunlunxin; and when NVIDIA has room again new
-    replicas are as llmaz renders them."""
+    """NVIDIA full: the next replica is made for Ascend, the next for Kunlunxin; with room on NVIDIA
+    again, the next are as llmaz renders them."""
     rig = vendors
     room(rig, "nvidia", count=1)
     room(rig, "ascend", count=1)
@@ -90,7 +91,7 @@ def test_a_playground_lands_on_the_vendor_that_has_room(vendors: WorkloadRig) ->
 
 
 def test_all_members_of_a_group_are_made_alike(vendors: WorkloadRig) -> None:
-    """A Service with leaderTemplate: its workers carry no key of llmaz, and are written as their leader is."""
+    """A Service with leaderTemplate: its workers carry no key of llmaz, and are written like their leader."""
     rig = vendors
     room(rig, "nvidia", nodes=1)
     room(rig, "ascend", nodes=2)
@@ -100,7 +101,7 @@ def test_all_members_of_a_group_are_made_alike(vendors: WorkloadRig) -> None:
 
 
 def test_a_group_that_waits_is_made_anew_when_another_vendor_has_room(vendors: WorkloadRig) -> None:
-    """Nothing fits: it waits as llmaz rendered it; Ascend nodes come, and its owner makes it again for them."""
+    """Nothing fits: it waits as llmaz rendered it. Ascend nodes come: its owner makes it again for them."""
     rig = vendors
     rig.apply(rig.service("pair", flavors(rig, 8), 2, image=IMAGES["nvidia"]))
     rig.wait_phase("pair-0", "Waiting", timeout=30)
