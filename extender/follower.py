@@ -16,7 +16,15 @@ from extender.executor import Executor
 from extender.metrics import Metrics
 from scheduler.ledger import Ledger
 from scheduler.model import Gang
-from scheduler.progress import Notice, Sign, fillings, never_ready, observe, whole
+from scheduler.progress import (
+    Notice,
+    Sign,
+    fillings,
+    misfit,
+    never_ready,
+    observe,
+    whole,
+)
 from scheduler.recovery import partial
 from scheduler.reservation import Reservation, State, Trigger
 from scheduler.state import ClusterState
@@ -59,6 +67,8 @@ class Follower:
         nodes = self.state.nodes
         self.ledger.expire_in_flight(now - self.config.barrier_seconds)
         for reservation in map(self._filled, self.ledger):
+            if self.ledger.get(reservation.key) is not reservation:
+                continue  # it was given up just now
             notices = observe(reservation, self.state.pods, nodes, now, self.config.limits)
             for notice in notices:
                 current = self.ledger.get(reservation.key)
@@ -77,7 +87,10 @@ class Follower:
         for index, member in fillings(reservation, gang):
             reservation = self.ledger.fill(reservation.key, index, member, now)
             self.executor.release_late(reservation, index)
-        return reservation
+        wrong = misfit(reservation, gang)
+        if wrong:
+            self.lose(reservation.key, wrong)
+        return self.ledger.get(reservation.key) or reservation
 
     def _take(self, reservation: Reservation, notice: Notice) -> None:
         key = reservation.key

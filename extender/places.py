@@ -70,6 +70,8 @@ class Places:
         self._seen: dict[str, _Seen] = {}
         self._busy: dict[str, float] = {}
         """Until when nothing more is asked for a placeholder, by name."""
+        self._holding: dict[str, asyncio.Task[None]] = {}
+        """Requests that have not been answered: whoever wants the same waits for the same answer."""
         self._changed = asyncio.Event()
 
     def take(self, verb: str, obj: Mapping[str, Any]) -> None:
@@ -111,7 +113,7 @@ class Places:
         for name, (reservation, slot) in wanted.items():
             seen = self._seen.get(name)
             if (seen is None or seen.node != slot.node) and self._may(name, now):
-                self._spawn(self._hold(name, reservation, slot))
+                self._spawn(self._held(name, reservation, slot))
         for name in self._seen.keys() - wanted.keys():
             if not self._seen[name].leaving and self._may(name, now):
                 self._spawn(self._drop(name))
@@ -124,7 +126,7 @@ class Places:
         if self._enabled:
             places = reservation.vacant.items()
             await asyncio.gather(
-                *(self._hold(place_name(reservation, i), reservation, slot) for i, slot in places)
+                *(self._held(place_name(reservation, i), reservation, slot) for i, slot in places)
             )
 
     async def give_way(self, reservation: Reservation, index: int) -> None:
@@ -150,6 +152,13 @@ class Places:
             return False
         self._busy[name] = now + _RETRY_SECONDS
         return True
+
+    async def _held(self, name: str, reservation: Reservation, slot: Slot) -> None:
+        if name not in self._holding:
+            task = asyncio.create_task(self._hold(name, reservation, slot))
+            self._holding[name] = task
+            task.add_done_callback(lambda _: self._holding.pop(name))
+        await asyncio.shield(self._holding[name])
 
     async def _hold(self, name: str, reservation: Reservation, slot: Slot) -> None:
         self._busy[name] = time.monotonic() + _RETRY_SECONDS

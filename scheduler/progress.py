@@ -266,7 +266,8 @@ def fillings(reservation: Reservation, gang: Gang) -> tuple[tuple[int, Member], 
     A pod takes the place with its name, else the first of its role without a name. Pods that still are as
     they were before a change of flavor take none: they are about to be made anew.
     """
-    if gang.written is not None and gang.written != reservation.assignment.flavor:
+    flavor = reservation.assignment.flavor
+    if gang.written not in (None, flavor) or gang.variant(flavor) is not None:
         return ()
     vacant = dict(reservation.vacant)
     known = {slot.uid for slot in reservation.assignment.slots}
@@ -281,6 +282,22 @@ def fillings(reservation: Reservation, gang: Gang) -> tuple[tuple[int, Member], 
                 del vacant[fits[0]]
                 found.append((fits[0], member))
     return tuple(found)
+
+
+def misfit(reservation: Reservation, gang: Gang) -> str:
+    """Why a pod that came late cannot take a place that was held for its role; empty when all can."""
+    if reservation.state is not State.AWAITING or not reservation.vacant:
+        return ""
+    known = {slot.uid for slot in reservation.assignment.slots}
+    wanted = {slot.role: slot.request for slot in reservation.vacant.values()}
+    for podset in gang.podsets:
+        planned = wanted.get(podset.role)
+        if planned is None or planned == podset.request:
+            continue
+        for member in podset.pending:
+            if member.uid and member.uid not in known:
+                return f"pod {member.pod} does not request what its place was planned for"
+    return ""
 
 
 def _is_place_of(slot: Slot, podset: PodSet, member: Member) -> bool:

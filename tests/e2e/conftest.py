@@ -73,3 +73,40 @@ def work(
         yield rig
     finally:
         rig.clean()
+
+
+@pytest.fixture(scope="session")
+def writing(control_plane: Binaries) -> Iterator[LocalMuster]:
+    """A cluster of its own on which Muster's webhook is installed, and Muster running."""
+    with temporary_cluster(binaries=control_plane) as cluster:
+        muster = LocalMuster(cluster)
+        muster.install(webhook=True)
+        muster.start()
+        try:
+            yield muster
+        finally:
+            muster.stop()
+
+
+@pytest.fixture(scope="session")
+def writing_managers(writing: LocalMuster) -> Workloads:
+    """The managers beside the cluster with the webhook."""
+    workloads = Workloads(writing.cluster)
+    workloads.up()
+    return workloads
+
+
+@pytest.fixture
+def vendors(writing: LocalMuster, writing_managers: Workloads) -> Iterator[WorkloadRig]:
+    """A rig beside the managers on the cluster with the webhook."""
+    name = f"x{next(_NUMBER)}"
+    writing.cluster.api.create_namespace(name)
+    rig = WorkloadRig(
+        cluster=writing.cluster, muster=writing, name=name, workloads=writing_managers
+    )
+    if writing.pid is None:
+        writing.start()
+    try:
+        yield rig
+    finally:
+        rig.clean()

@@ -153,3 +153,30 @@ def test_placeholders_go_with_their_gang(work: WorkloadRig) -> None:
     work.cluster.api.wait_for("placeholders to go", lambda: not work.placeholders(), timeout=20)
     work.create([work.pod(f"next-{index}", gpus=8) for index in range(4)])
     work.cluster.api.wait_for("free nodes", lambda: len(work.places()) >= 4, timeout=20)
+
+
+@pytest.fixture
+def guarded(work: WorkloadRig) -> Iterator[WorkloadRig]:
+    """kube-scheduler sends plain pods with GPUs, too."""
+    work.muster.stop()
+    work.muster.configure_scheduler(guarded=True)
+    work.muster.start(guarded=True)
+    yield work
+    work.muster.stop()
+    work.muster.configure_scheduler(guarded=False)
+
+
+@pytest.mark.timeout(120)
+def test_guarded_late_workers_get_their_places_whatever_arrives(guarded: WorkloadRig) -> None:
+    """Pods of higher priority arrive while workers are awaited: none takes a place, and there is nothing to
+    preempt, since no placeholder exists."""
+    work = guarded
+    work.cards("a10", nodes=6)
+    model = work.model("llama", "a10", count=8)
+    work.apply(work.service("quad", model, 4, annotations={START_DELAY: "8s"}))
+    places = wait_awaiting(work, "quad-0")
+    assert not work.placeholders()
+    work.create([work.pod(f"high-{i}", gpus=8, priorityClassName="high") for i in range(20)])
+    assert work.wait_bound("quad-0", 4, timeout=40) == places
+    taken = {node for name, node in work.places().items() if name.startswith("high")}
+    assert len(taken) == 2 and not taken & set(places.values())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scheduler import keys
-from simulations.controlplane import ApiError, Binaries, temporary_cluster
+from simulations.controlplane import ApiError
 from simulations.local import LocalMuster
 from tests.e2e.rig import Object, Rig
 from topology.keys import ASCEND_910, NVIDIA_GPU
@@ -29,21 +29,12 @@ SPECS: dict[str, Object] = {
 _NUMBER = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def writing(control_plane: Binaries) -> Iterator[LocalMuster]:
-    """A cluster on which Muster's webhook is installed, and Muster running."""
-    with temporary_cluster(binaries=control_plane) as cluster:
-        muster = LocalMuster(cluster)
-        muster.install(webhook=True)
-        for name, spec in SPECS.items():
-            spec = {**spec, "nodeSelector": {"cards": name}}
-            body = {"apiVersion": keys.API_VERSION, "kind": "Flavor", "metadata": {"name": name}}
-            cluster.api.create(FLAVORS, {**body, "spec": spec})
-        muster.start()
-        try:
-            yield muster
-        finally:
-            muster.stop()
+@pytest.fixture(scope="module", autouse=True)
+def _flavors(writing: LocalMuster) -> None:
+    for name, spec in SPECS.items():
+        spec = {**spec, "nodeSelector": {"cards": name}}
+        body = {"apiVersion": keys.API_VERSION, "kind": "Flavor", "metadata": {"name": name}}
+        writing.cluster.api.create(FLAVORS, {**body, "spec": spec})
 
 
 @pytest.fixture

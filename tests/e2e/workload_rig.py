@@ -48,19 +48,23 @@ class WorkloadRig(Rig):
             }
             for flavor in flavors
         ]
+        self.open_model(own, listed)
+        return own
+
+    def open_model(self, name: str, flavors: Sequence[Object]) -> None:
+        """An OpenModel with these flavors."""
         self.apply(
             {
                 "apiVersion": f"{keys.LLMAZ_GROUP}/v1alpha1",
                 "kind": "OpenModel",
-                "metadata": {"name": own},
+                "metadata": {"name": name},
                 "spec": {
                     "familyName": "llama",
                     "source": {"modelHub": {"modelID": "meta-llama/Meta-Llama-3-8B"}},
-                    "inferenceConfig": {"flavors": listed},
+                    "inferenceConfig": {"flavors": list(flavors)},
                 },
             }
         )
-        return own
 
     # -- what users apply ------------------------------------------------------------------------
 
@@ -92,19 +96,19 @@ class WorkloadRig(Rig):
         leader_template: bool = False,
         annotations: Mapping[str, str] | None = None,
         flavors: Sequence[str] = (),
-        **spec: Any,
+        image: str = "vllm/vllm-openai",
     ) -> Object:
         """A multi-host Service of llmaz; `annotations` go to the leader's pod (to all without template)."""
         template: Object = {
             "metadata": {"annotations": dict(annotations or {})},
-            "spec": _runner(**spec),
+            "spec": _runner(image),
         }
         group: Object = {"size": size, "workerTemplate": template}
         if leader_template:
             group = {
                 "size": size,
                 "leaderTemplate": template,
-                "workerTemplate": {"spec": _runner(**spec)},
+                "workerTemplate": {"spec": _runner(image)},
             }
         claims: Object = {"models": [{"name": model}]}
         if flavors:
@@ -200,9 +204,9 @@ class WorkloadRig(Rig):
         Rig.clean(self)
 
 
-def _runner(**spec: Any) -> Object:
-    container = {"name": "model-runner", "image": "vllm/vllm-openai"}
-    return {"terminationGracePeriodSeconds": 0, "containers": [container], **spec}
+def _runner(image: str) -> Object:
+    container = {"name": "model-runner", "image": image}
+    return {"terminationGracePeriodSeconds": 0, "containers": [container]}
 
 
 def _group(pod: Object) -> str:
