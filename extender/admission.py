@@ -54,7 +54,7 @@ def read_review(body: bytes) -> Review:
     try:
         request = msgspec.json.decode(body)["request"]
         pod = request["object"]
-        gated(pod)
+        patch_of(pod, gated(pod))  # raises what is caught here when it is no pod
         return Review(
             uid=request["uid"],
             namespace=request.get("namespace") or "",

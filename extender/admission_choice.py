@@ -27,7 +27,7 @@ from scheduler.reservation import HOLDING, State
 from scheduler.rewrite import WriteError, restored, write
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
-from scheduler.variants import offered
+from scheduler.variants import has_cards, offered
 from topology.model import Flavor
 from topology.untyped import mapping, text
 
@@ -78,7 +78,7 @@ class Admission:
         if ours is None or pod.node is not None:
             return write_review(review, review.pod)
         after = gated(review.pod)
-        if self._config.rewrites:
+        if self._config.rewrites and pod.extended:
             chosen = await self._choose(pod, dry_run=review.dry_run)
             try:
                 if chosen is not None:
@@ -171,8 +171,8 @@ def _follows(gang: Gang, pod: Pod) -> bool:
 
 def _like_siblings(gang: Gang) -> _Chosen | None:
     """What the pods of the gang are that exist; None when there is none."""
-    exist = any(m.uid for podset in gang.podsets if podset.follows_flavors for m in podset.members)
-    if not exist:
+    written = (podset for podset in gang.podsets if podset.follows_flavors and has_cards(podset))
+    if not any(member.uid for podset in written for member in podset.members):
         return None
     return _Chosen(flavor=_named(gang, gang.written))
 

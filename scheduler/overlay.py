@@ -4,7 +4,7 @@ Engines need another image, other environment and other flags on the cards of ea
 cannot be right for all of them. The fields, all optional:
 
 - ``container``: name of the container to change. Without it ``model-runner`` (llmaz's name), else the first
-  that requests an extended resource, else the first.
+  that requests an extended resource.
 - ``image``, ``command``: replace those of the container.
 - ``args``: flags to set, ``--name=value`` or ``--name``. One that stands in the command or the arguments
   gets the new value there; any other is added to the arguments. In a shell script (``sh -c``) only flags

@@ -6,7 +6,8 @@ idempotent, and another flavor starts from the pod that the owner made, not from
 that the flavor leaves as it is carries neither.
 
 A flavor that is written replaces the extended resources of one container by its own, sets cpu, memory and
-others only where it lists them, adds its node selector, and does what its overlay says.
+others only where it lists them, adds its node selector, and does what its overlay says. A pod that requests
+no extended resource is a helper of those that do, such as a router: it stays as it is.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ def write(pod: Object, flavor: Flavor) -> Object:
     Raises ``WriteError`` when its containers cannot come to request what the flavor says.
     """
     before = restored(pod)
+    if not any(is_extended(name) and need for name, need in _total(before).amounts.items()):
+        return before
     overlay = read_overlay(flavor.overlay)
     name = _target(before, overlay)
     resources = _resource_edits(before, name, flavor)

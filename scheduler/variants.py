@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scheduler import keys
 from scheduler.foreign import (
     LEADER_WORKER_SET,
     LLMAZ_SERVICE,
@@ -24,7 +23,7 @@ from scheduler.foreign import (
 )
 from scheduler.model import Code, Constraints, Gang, Member, PodSet, Reason, Resize, Variant
 from scheduler.pod_constraints import read_constraints
-from scheduler.pod_requests import read_request
+from scheduler.pod_requests import is_extended, read_request
 from scheduler.pods import Pod, expected
 from scheduler.rewrite import WriteError, write, written
 from topology.keys import LWS_EXCLUSIVE
@@ -119,8 +118,7 @@ def of_one_writing(by_role: Roles, flavors: Sequence[Flavor]) -> dict[str, list[
 
 
 def _may_be_written(pod: Pod) -> bool:
-    asks = keys.FLAVORS in pod.annotations or keys.FLAVOR_SPEC in pod.annotations
-    return asks or bool(pod.written or pod.extended)
+    return bool(pod.written or pod.extended)
 
 
 def _newest(pod: Pod) -> tuple[bool, int, str]:
@@ -236,8 +234,13 @@ def offered(gang: Gang) -> Gang:
     )
 
 
+def has_cards(podset: PodSet) -> bool:
+    """Whether flavors are written into its members: they request some extended resource."""
+    return any(is_extended(name) and need > 0 for name, need in podset.request.amounts.items())
+
+
 def _completed(podsets: Sequence[PodSet]) -> tuple[PodSet, ...]:
-    known = next((podset for podset in podsets if podset.members), None)
+    known = max((p for p in podsets if p.members), key=has_cards, default=None)
     found = []
     for podset in podsets:
         like = podset if podset.members or known is None else known

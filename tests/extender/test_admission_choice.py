@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
 
 from extender import admission_choice
 from extender.admission_choice import Admission
 from extender.config import Config
+from extender.wire import WireError
 from scheduler import foreign, keys
 from scheduler.ledger import Ledger
 from scheduler.model import GangAssignment, Plan, Slot
@@ -26,6 +29,7 @@ from scheduler.solve import solve
 from scheduler.state import ClusterState
 from tests.extender.patches import patched
 from tests.objects import Object, flavor, node, pod
+from tests.properties.test_parsers import OBJECTS, damaged
 from tests.scheduler.test_variants import ASCEND, NVIDIA, member, on_ascend, owned, recorded
 from topology.keys import ASCEND_910, NVIDIA_GPU
 from topology.resources import Resources
@@ -268,6 +272,45 @@ def test_late_workers_without_a_key_of_llmaz_follow_their_leader() -> None:
         assert written(worker) == "a100"
         container = worker["spec"]["containers"][0]
         assert (container["image"], container["resources"]["limits"][ASCEND_910]) == ("npu", "2")
+
+    run(scenario)
+
+
+def test_a_leader_that_only_drives_decides_nothing() -> None:
+    """It has no cards, so neither image nor cards are written into it; its workers find their own flavor."""
+
+    async def scenario() -> None:
+        objects = recorded("lws", LeaderWorkerSet={"replicas": 1})
+        for obj in objects:
+            if obj["kind"] == "LeaderWorkerSet":
+                obj["metadata"]["annotations"] = {keys.FLAVORS: "nvidia,ascend"}
+        pods = [obj for obj in objects if obj["kind"] == "Pod"][:4]
+        webhook = Webhook(*(o for o in objects if o["kind"] != "Pod"))
+        webhook.add(*(node(f"n{i}", "ascend") for i in range(3)))
+        leader = await webhook.create(pods[0])
+        assert written(leader) is None
+        assert webhook.solved == []
+        leader["metadata"]["uid"] = pods[0]["metadata"]["uid"]
+        webhook.add(leader)
+        workers = [await webhook.create(each) for each in pods[1:]]
+        assert [written(each) for each in workers] == ["ascend"] * 3
+
+    run(scenario)
+
+
+@settings(max_examples=150)
+@given(obj=OBJECTS | damaged())
+def test_any_pod_is_answered_or_refused_in_words(obj: Object) -> None:
+    """A patch that can be applied, or one error; never an exception of ours."""
+
+    async def scenario() -> None:
+        webhook = Webhook(*FULL)
+        body = {"request": {"uid": "u", "namespace": "default", "object": obj}}
+        try:
+            answer = (await webhook.admission.review(msgspec.json.encode(body)))["response"]
+        except WireError:
+            return
+        patched(obj, json.loads(base64.b64decode(answer.get("patch", "W10="))))
 
     run(scenario)
 
