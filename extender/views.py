@@ -65,7 +65,11 @@ class Views:
         if live and not manifests.strip():
             snapshot = engine.snapshot()
         else:
-            base = self._service.state.fork() if live else ClusterState()
+            base = (
+                self._service.state.fork()
+                if live
+                else ClusterState(rewrites=self._service.config.rewrites)
+            )
             snapshot = await asyncio.to_thread(_read, manifests, base)
         decision: Decision = await asyncio.to_thread(
             decide, snapshot, engine.config.policy, engine.solve

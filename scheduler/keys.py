@@ -72,3 +72,5 @@ PLACE_OF = f"{GROUP}/place-of"
 """``namespace/name`` of the gang whose place it is."""
 
 LEASE = "muster-planner"
+WEBHOOK = "muster-flavors"
+"""Name of the webhook's configuration; the API server calls webhooks in the order of names."""

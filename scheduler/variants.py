@@ -190,7 +190,7 @@ def _refused(flavor: Flavor, text: str) -> Variant:
 
 def _obstacle(pod: Pod) -> str:
     """Why a pod that exists and waits cannot be made anew by its owner."""
-    if not pod.uid or pod.node is not None:
+    if not _exists(pod) or pod.node is not None:
         return ""
     if pod.owner is None:
         return f"pod {pod.name} has no owner that would make it anew"
@@ -199,11 +199,20 @@ def _obstacle(pod: Pod) -> str:
     return ""
 
 
+def _exists(pod: Pod) -> bool:
+    """Whether the API server has it; a manifest's pod has its name for uid, an expected one none."""
+    return pod.uid not in ("", f"{pod.namespace}/{pod.name}")
+
+
 def _anew(podset: PodSet, pods: Sequence[Pod]) -> PodSet:
     """The PodSet with all of its members not created yet, under the names that their owner gives again."""
-    stable = {pod.name for pod in pods if pod.owner is not None and pod.owner.kind == "StatefulSet"}
+    renamed = {
+        pod.name
+        for pod in pods
+        if _exists(pod) and (pod.owner is None or pod.owner.kind != "StatefulSet")
+    }
     members = [
-        Member(pod=member.pod if member.pod in stable or not member.uid else "", late=member.late)
+        Member(pod="" if member.pod in renamed else member.pod, late=member.late)
         for member in podset.members
     ]
     late = bool(members) and members[-1].late

@@ -38,7 +38,8 @@ READ_KINDS: Mapping[tuple[str, str], str] = {
 """(API group, kind) -> the name under which ``ClusterState`` knows it."""
 
 _DEFAULT = Policy()
-_KNOWN = frozenset({*READ_KINDS, *owners.KINDS})
+_WEBHOOKS = ("admissionregistration.k8s.io", "MutatingWebhookConfiguration")
+_KNOWN = frozenset({*READ_KINDS, *owners.KINDS, _WEBHOOKS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ def understand(objects: Sequence[Object], base: ClusterState | None = None) -> I
         except snapshot_json.SnapshotError as error:
             raise InputError(f"the Snapshot cannot be read: {error}") from None
         return Inputs(snapshot=snapshot, policy=policy)
-    state = ClusterState() if base is None else base
+    state = ClusterState(rewrites=_has_webhook(objects)) if base is None else base
     problems = _add(state, objects)
     ignored = Counter(str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN)
     return Inputs(
@@ -119,6 +120,14 @@ def understand(objects: Sequence[Object], base: ClusterState | None = None) -> I
         ignored=dict(sorted(ignored.items())),
         flavors=tuple(sorted(_flavors(objects), key=lambda flavor: flavor.name)),
         gang_objects=state.gang_objects,
+    )
+
+
+def _has_webhook(objects: Sequence[Object]) -> bool:
+    """Whether Muster's webhook is among them: then pods are written for the flavor that their gang gets."""
+    return any(
+        owners.kind_of(obj) == _WEBHOOKS and owners.identity(obj)[1] == keys.WEBHOOK
+        for obj in objects
     )
 
 

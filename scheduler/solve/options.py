@@ -194,7 +194,8 @@ def _requests_differ(flavor: Flavor, podsets: Sequence[PodSet]) -> Reason | None
                     code=Code.RESOURCES_DIFFER,
                     message=(
                         f"{flavor.name} is for pods that request {listed.get(name, 0)} {name}, "
-                        f"role {podset.role} requests {podset.request[name]}"
+                        f"role {podset.role} requests {podset.request[name]}; only Muster's webhook "
+                        "has pods made for another flavor"
                     ),
                     numbers={
                         "flavorAmount": listed.get(name, 0),

@@ -137,6 +137,33 @@ def test_a_gang_that_waits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert f"\n    scale-out: a100: {advice['message']}\n" in out
 
 
+def test_a_flavor_of_other_resources_needs_the_webhook(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With its configuration in the input, new pods are planned as it would write them."""
+    pods = [_pod(f"g-{i}", gang="g", flavors="quarter", gpus="1") for i in range(2)]
+    spec = {"resources": {"nvidia.com/gpu": 2}, "deviceClass": "nvidia-a100-80gb"}
+    quarter = {
+        "apiVersion": "muster.dev/v1alpha1",
+        "kind": "Flavor",
+        "metadata": {"name": "quarter"},
+        "spec": spec,
+    }
+    file = _write(tmp_path, *pods, quarter)
+    code, found = _plan(capsys, *CLUSTER, file)
+    assert (code, found["gangs"][0]["passedOver"][0]["reason"]) == (1, "ResourcesDiffer")
+    (tmp_path / "with").mkdir()
+    webhook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "muster-flavors"},
+    }
+    file = _write(tmp_path / "with", *pods, quarter, webhook)
+    code, found = _plan(capsys, *CLUSTER, file)
+    assert (code, found["gangs"][0]["flavor"]) == (0, "quarter")
+    assert [member["pod"] for member in found["gangs"][0]["members"]] == ["g-0", "g-1"]
+
+
 def test_running_members_and_pods_use_capacity(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
