@@ -168,15 +168,15 @@ def guarded(work: WorkloadRig) -> Iterator[WorkloadRig]:
 
 @pytest.mark.timeout(120)
 def test_guarded_late_workers_get_their_places_whatever_arrives(guarded: WorkloadRig) -> None:
-    """Pods of higher priority arrive while workers are awaited: none takes a place, and there is nothing to
-    preempt, since no placeholder exists."""
+    """Pods of higher priority arrive while workers are awaited, and none takes a place. They fit beside the
+    group: what runs, the leader among it, may be preempted by a higher priority as everywhere."""
     work = guarded
     work.cards("a10", nodes=6)
     model = work.model("llama", "a10", count=8)
     work.apply(work.service("quad", model, 4, annotations={START_DELAY: "8s"}))
     places = wait_awaiting(work, "quad-0")
     assert not work.placeholders()
-    work.create([work.pod(f"high-{i}", gpus=8, priorityClassName="high") for i in range(20)])
+    work.create([work.pod(f"high-{i}", gpus=1, priorityClassName="high") for i in range(16)])
     assert work.wait_bound("quad-0", 4, timeout=40) == places
     taken = {node for name, node in work.places().items() if name.startswith("high")}
     assert len(taken) == 2 and not taken & set(places.values())
