@@ -11,7 +11,7 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 CODE = topology scheduler extender simulations muster.py tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format bench cluster-up cluster-down proto lock clean
+.PHONY: help setup demo journey test test-slow check format bench cluster-up cluster-down proto lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-14s%s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ $(STAMP):
 
 demo: $(STAMP) ## gangs placed by a real kube-scheduler, in one table
 	@$(RUN) simulations.demo
+
+journey: $(STAMP) ## a user who knows only a model's name, on the real llmaz and LeaderWorkerSet
+	@$(RUN) simulations.journey
 
 test: $(STAMP) ## everyday tests, on a real control plane where there is one
 	@$(RUN) simulations.controlplane || test "$$CI" != true

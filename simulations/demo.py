@@ -8,20 +8,15 @@ the cluster. Where no control plane can be had, the same workloads go through th
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from importlib import resources
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from scheduler import keys
 from simulations.controlplane import (
@@ -33,6 +28,7 @@ from simulations.controlplane import (
 )
 from simulations.fleet import default_fleet
 from simulations.local import LocalMuster, MusterDidNotStart
+from simulations.stage import Narrator, hold, table, workload
 from topology.keys import NVIDIA_GPU
 
 Object = dict[str, Any]
@@ -47,46 +43,9 @@ PLAIN_POD = "notebook"
 
 _MEMBERS_MISSING = "MembersMissing"  # what it says while its pods are still being made
 _WIDTH = 100
-_SILENCE_SECONDS = 8.0
 _OUTCOME_SECONDS = 60.0
 _PODS = "/api/v1/namespaces/default/pods"
 _GANGS = f"/apis/{keys.API_VERSION}/namespaces/default/gangs"
-
-
-class Narrator:
-    """Tells what happens, with seconds since the start; never silent for longer than 8 s."""
-
-    def __init__(self) -> None:
-        self._start = self._told = time.monotonic()
-        self._last = "starting"
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_talking, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def __call__(self, text: str) -> None:
-        """Say ``text`` now, and again while nothing else happens."""
-        self._last = text
-        self._print(text)
-
-    def hush(self) -> None:
-        """Nothing more will happen."""
-        self._ended.set()
-
-    def _print(self, text: str) -> None:
-        self._told = time.monotonic()
-        print(f"[{self._told - self._start:3.0f} s] {text}", flush=True)
-
-    def _keep_talking(self) -> None:
-        while not self._ended.wait(0.5):
-            if time.monotonic() - self._told > _SILENCE_SECONDS:
-                self._print(f"still: {self._last}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,20 +97,9 @@ def _online(binaries: Binaries, tell: Narrator, *, keep: bool) -> int:
             print(f"Last lines of muster serve:\n{muster.tail()}")
         if keep:
             tell.hush()
-            _hold(cluster, binaries, muster)
+            hold(cluster, muster)
         print(f"All pods were bound by kube-scheduler {version}.")
         return 0 if done else 1
-
-
-def _hold(cluster: Cluster, binaries: Binaries, muster: LocalMuster) -> None:
-    """Say how to reach everything, and wait for Ctrl-C."""
-    programs = (binaries.paths["kubectl"].parent, Path(sys.executable).parent)
-    print(f"export KUBECONFIG={cluster.kubeconfig}")
-    print(f"export PATH={':'.join(map(str, programs))}:$PATH")
-    print(f"export URL={muster.url} GRPC=127.0.0.1:{muster.grpc_port} CA={muster.ca}")
-    print("It runs until Ctrl-C.", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        threading.Event().wait()
 
 
 def _apply(cluster: Cluster, binaries: Binaries, *files: str) -> None:
@@ -163,12 +111,8 @@ def _apply(cluster: Cluster, binaries: Binaries, *files: str) -> None:
         "apply",
     ]
     for name in files:
-        command += ["-f", str(_workload(name))]
+        command += ["-f", str(workload(name))]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-def _workload(name: str) -> Path:
-    return Path(str(resources.files("simulations") / "workloads" / name))
 
 
 def _wait(cluster: Cluster, what: str, check: Callable[[], bool]) -> bool:
@@ -228,7 +172,7 @@ def _report(cluster: Cluster) -> str:
             reasons.append(textwrap.fill(text, _WIDTH, subsequent_indent="    "))
     plain = next(pod for pod in pods if pod["metadata"]["name"] == PLAIN_POD)
     rows.append((f"{PLAIN_POD} (plain)", "", "", "-", plain["spec"].get("nodeName", "-")))
-    return "\n".join(["", *_table(rows), "", *reasons, ""])
+    return "\n".join(["", *table(rows), "", *reasons, ""])
 
 
 def _gang_of(pod: Object) -> str | None:
@@ -242,14 +186,6 @@ def _choice(status: Object, flavors: Sequence[str]) -> str:
     return f"{status['flavor']} ({status['flavorRank'] + 1} of {len(flavors)})"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
 def _offline() -> int:
     """The same fleet and workloads through ``muster plan``."""
     nodes = list(default_fleet().nodes())
@@ -261,7 +197,7 @@ def _offline() -> int:
         file.flush()
         command = [sys.executable, "-m", "muster", "plan", "-f", file.name]
         for name in (FLAVORS, *WORKLOADS):
-            command += ["-f", str(_workload(name))]
+            command += ["-f", str(workload(name))]
         outcome = subprocess.run(command, check=False)
     if outcome.returncode not in (0, 1):
         return outcome.returncode
