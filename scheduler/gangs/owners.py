@@ -293,6 +293,6 @@ def _controller_reference(obj: Object) -> Mapping[str, Any]:
 def _ended(pod: Object) -> bool:
     """Finished or being deleted: its owner makes another one."""
     return (
-        _map(pod, "status").get("phase") in _FINISHED
+        str(_map(pod, "status").get("phase")) in _FINISHED
         or _map(pod, "metadata").get("deletionTimestamp") is not None
     )
