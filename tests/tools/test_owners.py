@@ -93,6 +93,11 @@ EXISTING = [
         ["odd", "web-0", "web-1", "web-2"],
     ),
     (
+        "a phase that is none has not finished",
+        [_pod("odd", ("StatefulSet", "web"), status={"phase": []})],
+        ["odd", "web-0", "web-1"],
+    ),
+    (
         "those of somebody else do not count",
         [_pod("odd", ("StatefulSet", "other"))],
         ["odd", "web-0", "web-1", "web-2"],
