@@ -224,7 +224,7 @@ class Engine:
         """Gangs that are bound in part without a reservation come under the rules of a broken one."""
         now = time.monotonic()
         for gang in self.state.gangs():
-            if self.ledger.get(gang.key) is None and partial(gang):
+            if self.ledger.get(gang.key) is None and partial(gang, self.executor.started(gang)):
                 known = read_record(self.executor.known(gang.key) or {})
                 self.ledger.restore(adopted(gang, known, now))
 

@@ -23,7 +23,7 @@ from extender.reporter import Reporter
 from scheduler.keys import FLAVOR, GATE, NODE, PLAN, RANK
 from scheduler.kube.writes import BindOutcome, BindResult, PodRef
 from scheduler.ledger import Effect, Ledger
-from scheduler.model import Gang, Slot
+from scheduler.model import Gang, Minimum, Slot
 from scheduler.pods import Pod
 from scheduler.reservation import Action, Reservation, State
 from scheduler.state import ClusterState
@@ -100,6 +100,10 @@ class Executor:
     def known(self, key: str) -> Mapping[str, Any] | None:
         """The Gang object of ``namespace/name`` as last seen or written."""
         return self._reporter.known(key)
+
+    def started(self, gang: Gang) -> Minimum | None:
+        """As ``Record.started``."""
+        return self._reporter.started(gang)
 
     def fail_held(self, reservation: Reservation, error: str) -> None:
         """Answer the bind calls that wait at the barrier with an error."""

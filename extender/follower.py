@@ -20,6 +20,7 @@ from scheduler.progress import (
     Notice,
     Sign,
     fillings,
+    grown,
     misfit,
     never_ready,
     observe,
@@ -163,7 +164,8 @@ class Follower:
         running = [member for podset in gang.podsets for member in podset.running]
         if whole(gang):
             self.move(reservation.key, Trigger.ALL_BOUND, "its minimum runs")
-        elif not running:
+        elif not running or grown(gang, self.executor.started(gang)):
+            # Nothing is left of it, or it is no worse off than before: the rest is simply planned again.
             self.move(reservation.key, Trigger.LOST, reservation.cause)
         elif reservation.state is State.ABORTING:
             since = reservation.partial_seconds or reservation.since_seconds
@@ -185,7 +187,9 @@ class Follower:
     def _give_up(self, reservation: Reservation, cause: str) -> None:
         key = reservation.key
         gang = self.state.gang(key)
-        broken = bool(reservation.bound) or (gang is not None and partial(gang))
+        broken = bool(reservation.bound) or (
+            gang is not None and partial(gang, self.executor.started(gang))
+        )
         trigger = Trigger.BROKEN if broken else Trigger.LOST
         if self.ledger.can(key, trigger):
             log.info("reservation lost", gang=key, plan=reservation.plan_id, cause=cause)

@@ -24,15 +24,16 @@ from scheduler.gang_object import (
     gang_status,
     object_name,
     read_record,
+    read_started,
 )
 from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger
-from scheduler.model import Code, Gang, GangAssignment, Reason, awaited
-from scheduler.progress import whole
+from scheduler.model import Code, Gang, GangAssignment, Minimum, Reason, awaited
+from scheduler.progress import grown, whole
 from scheduler.recovery import partial
 from scheduler.reservation import Reservation, State
 from scheduler.scale_out import wanted
-from scheduler.solve.reasons import explain
+from scheduler.solve.reasons import clipped, explain
 from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.reporter")
@@ -46,6 +47,7 @@ _PHASE = {
     State.ABORTING: Phase.ABORTING,
     State.DEGRADED: Phase.DEGRADED,
 }
+_NOT_WELL = (Phase.WAITING, Phase.INVALID, Phase.DEGRADED, Phase.ABORTING)
 _EVENT_PODS = 64
 """Events go to at most this many members of a gang."""
 
@@ -96,6 +98,15 @@ class Reporter:
 
     def record(self, gang: Gang) -> Record:
         """What is to be said about ``gang`` now: the one source of status, event and ``explain``."""
+        return replace(self._record(gang), started=self.started(gang))
+
+    def started(self, gang: Gang) -> Minimum | None:
+        """The gang's minimum when it last was whole: what is on record while it is not."""
+        if not any(podset.running for podset in gang.podsets):
+            return None
+        return gang.minimum if whole(gang) else read_started(self.known(gang.key) or {})
+
+    def _record(self, gang: Gang) -> Record:
         reservation = self._ledger.get(gang.key)
         running = sum(len(podset.running) for podset in gang.podsets)
         if reservation is not None:
@@ -108,11 +119,14 @@ class Reporter:
             assignment = GangAssignment(
                 namespace=gang.namespace, gang=gang.name, reason=gang.blocked
             )
+        phase, message = self._phase(gang, running, assignment), explain(gang, assignment)
+        if phase is Phase.BOUND and not assignment.placed:
+            message = clipped(f"{running} of {gang.size} members run; {message}")
         return Record(
-            phase=_phase(gang, running, assignment),
+            phase=phase,
             plan_id=known.plan_id if known and running else "",
             assignment=assignment,
-            message=explain(gang, assignment),
+            message=message,
             bound=running,
             scale_out=self._scale_out(gang, assignment, known),
         )
@@ -128,7 +142,8 @@ class Reporter:
 
     def _reserved_record(self, gang: Gang, reservation: Reservation, running: int) -> Record:
         phase = _PHASE[reservation.state]
-        if phase in (Phase.PLANNED, Phase.BINDING) and partial(gang):
+        unfinished = phase in (Phase.PLANNED, Phase.BINDING)
+        if unfinished and partial(gang, self.started(gang)):
             phase = Phase.DEGRADED if reservation.degraded else Phase.BINDING
         assignment = reservation.assignment
         message = explain(gang, assignment)
@@ -157,10 +172,10 @@ class Reporter:
 
     def _settled_record(self, gang: Gang, known: Record, running: int) -> Record:
         """A gang whose reservation has ended: its places are on record, its members are counted."""
-        phase = _phase(gang, running, known.assignment)
+        phase = self._phase(gang, running, known.assignment)
         missing = gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
         message = known.message
-        if phase is Phase.DEGRADED and missing and gang.blocked is not None:
+        if missing and gang.blocked is not None:
             message = gang.blocked.message
         elif phase is Phase.BOUND:
             message = explain(gang, known.assignment)
@@ -171,6 +186,16 @@ class Reporter:
             message=message,
             bound=running,
         )
+
+    def _phase(self, gang: Gang, running: int, assignment: GangAssignment) -> Phase:
+        """Of a gang without a reservation."""
+        if running and (whole(gang) or grown(gang, self.started(gang))):
+            return Phase.BOUND
+        if running and not awaited(gang):
+            return Phase.DEGRADED
+        reason = assignment.reason
+        invalid = reason is not None and reason.code is Code.INVALID_REQUEST
+        return Phase.INVALID if invalid else Phase.WAITING
 
     def known(self, key: str) -> Mapping[str, Any] | None:
         """The Gang object as last seen: by the watch, or written by us and not seen yet."""
@@ -190,7 +215,9 @@ class Reporter:
         gang = self._state.gang(reservation.key)
         if gang is None:
             return False
-        return await self._write(gang, self._reserved_record(gang, reservation, 0))
+        running = sum(len(podset.running) for podset in gang.podsets)
+        record = self._reserved_record(gang, reservation, running)
+        return await self._write(gang, replace(record, started=self.started(gang)))
 
     async def _round(self) -> None:
         gangs = {gang.key: gang for gang in self._state.gangs()}
@@ -243,8 +270,8 @@ class Reporter:
         return True
 
     async def _event(self, gang: Gang, record: Record, obj: Mapping[str, Any]) -> None:
-        waiting = record.phase in (Phase.WAITING, Phase.INVALID, Phase.DEGRADED, Phase.ABORTING)
         reason = record.assignment.reason
+        waiting = record.phase in _NOT_WELL or (reason and not record.assignment.placed)
         title = reason.code.value if waiting and reason else record.phase.value
         kind = "Warning" if waiting else "Normal"
         members = [m for podset in gang.podsets for m in podset.members if m.uid]
@@ -263,16 +290,6 @@ class Reporter:
         record = read_record(obj)
         for listener in self.listeners:
             listener(record.assignment.key if record else stored)
-
-
-def _phase(gang: Gang, running: int, assignment: GangAssignment) -> Phase:
-    if running and whole(gang):
-        return Phase.BOUND
-    if running and not awaited(gang):
-        return Phase.DEGRADED
-    reason = assignment.reason
-    invalid = reason is not None and reason.code is Code.INVALID_REQUEST
-    return Phase.INVALID if invalid else Phase.WAITING
 
 
 def _pending(gang: Gang) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from scheduler.advice import ScaleOut, advice_documents, read_advice
 from scheduler.keys import API_VERSION
-from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason, Slot
+from scheduler.model import Code, Gang, GangAssignment, Minimum, PassedOver, PodSet, Reason, Slot
 from topology.resources import Resources
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -52,6 +52,8 @@ class Record:
     """Code of the reason why it waits."""
     incarnation: str = ""
     """As ``Gang.incarnation``."""
+    started: Minimum | None = None
+    """The gang's minimum when it last was whole; None when it has not been since its members last ran."""
     scale_out: tuple[ScaleOut, ...] = ()
     """Which nodes would start it while it waits."""
 
@@ -144,6 +146,9 @@ def gang_status(record: Record, gang: Gang) -> dict[str, Any]:
     }
     if reason:
         status["numbers"] = dict(reason.numbers)
+    if record.started is not None:
+        started = {"members": record.started.members, "roles": dict(record.started.roles)}
+        status["started"] = started
     if record.scale_out:
         status["scaleOut"] = advice_documents(record.scale_out)
     return status
@@ -205,7 +210,18 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
         reason=str(status.get("reason") or ""),
         incarnation=str(spec.get("incarnation") or ""),
         scale_out=read_advice(status.get("scaleOut")),
+        started=read_started(obj),
     )
+
+
+def read_started(obj: Mapping[str, Any]) -> Minimum | None:
+    """``Record.started`` of a Gang object. Never raises."""
+    document = _mapping(_mapping(obj.get("status")).get("started"))
+    members = document.get("members")
+    if not isinstance(members, int):
+        return None
+    roles = _mapping(document.get("roles")).items()
+    return Minimum(members=members, roles={str(k): v for k, v in roles if isinstance(v, int)})
 
 
 def _read_domains(status: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

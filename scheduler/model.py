@@ -211,6 +211,16 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Minimum:
+    """The fewest members with which a gang runs whole."""
+
+    members: int
+    """Of all roles together."""
+    roles: Mapping[str, int]
+    """Of each role."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gang:
     """The all-or-nothing unit, normalised from any source."""
 
@@ -259,6 +269,12 @@ class Gang:
     def size(self) -> int:
         """Members it is to have in the end."""
         return sum(podset.size for podset in self.podsets)
+
+    @property
+    def minimum(self) -> Minimum:
+        """What is needed now for it to run whole."""
+        roles = {podset.role: podset.min_count for podset in self.podsets}
+        return Minimum(members=self.min_members, roles=roles)
 
     def variant(self, flavor: str | None) -> Variant | None:
         """How the gang is on ``flavor``, if its present pods are not fit for it."""

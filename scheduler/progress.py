@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.model import Code, Gang, Member, PodSet, Reason, Slot
+from scheduler.model import Code, Gang, Member, Minimum, PodSet, Reason, Slot
 from scheduler.pods import Pod
 from scheduler.reservation import Reservation, State
 from scheduler.snapshot import NodeState
@@ -239,9 +239,29 @@ def _late(
 
 def whole(gang: Gang) -> bool:
     """Whether the gang runs at its minimum, in all and of every role."""
+    return _runs(gang, gang.minimum)
+
+
+def grown(gang: Gang, started: Minimum | None) -> bool:
+    """Whether the gang runs as it did when it last was whole, and only more is asked of it since.
+
+    ``started`` was its minimum then; what is not asked for any more is not missed. Such a gang is not
+    broken: what runs serves on, and its new members start together or wait.
+    """
+    if started is None or whole(gang):
+        return False
+    now = gang.minimum
+    roles = {role: min(count, now.roles.get(role, 0)) for role, count in started.roles.items()}
+    return _runs(gang, Minimum(members=min(started.members, now.members), roles=roles))
+
+
+def _runs(gang: Gang, least: Minimum) -> bool:
     running = [len(podset.running) for podset in gang.podsets]
-    enough = all(n >= p.min_count for n, p in zip(running, gang.podsets, strict=True))
-    return enough and sum(running) >= gang.min_members
+    enough = all(
+        count >= least.roles.get(podset.role, 0)
+        for count, podset in zip(running, gang.podsets, strict=True)
+    )
+    return enough and sum(running) >= least.members
 
 
 def never_ready(gang: Gang, limits: Limits) -> Reason:

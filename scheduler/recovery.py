@@ -8,9 +8,9 @@ from typing import Any
 
 from scheduler.gang_object import Phase, Record, read_record
 from scheduler.keys import GATE
-from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot, awaited
+from scheduler.model import Gang, GangAssignment, Member, Minimum, PodSet, Slot, awaited
 from scheduler.pods import Pod
-from scheduler.progress import whole
+from scheduler.progress import grown, whole
 from scheduler.reservation import Reservation, State
 
 _RESTORED = {
@@ -49,10 +49,11 @@ def restored(
     return replace(found, partial_seconds=now_seconds) if broken else found
 
 
-def partial(gang: Gang) -> bool:
-    """Whether some members run, but fewer than the gang's minimum, and not because the rest comes later."""
+def partial(gang: Gang, started: Minimum | None) -> bool:
+    """Whether some members run, but fewer than the gang's minimum, and not because the rest comes later or
+    was asked for only after the gang had been whole (``started`` was its minimum then)."""
     running = any(podset.running for podset in gang.podsets)
-    return running and not whole(gang) and not awaited(gang)
+    return running and not whole(gang) and not awaited(gang) and not grown(gang, started)
 
 
 def adopted(gang: Gang, known: Record | None, now_seconds: float) -> Reservation:

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.advice import ScaleOut
 from scheduler.gang_object import Phase, Record, gang_manifest, gang_status, read_record
-from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason, Slot
+from scheduler.model import Code, Gang, GangAssignment, Minimum, PassedOver, PodSet, Reason, Slot
 from topology.resources import Resources
 
 REQUEST = Resources({"cpu": 1500, "nvidia.com/gpu": 8, "pods": 1})
@@ -35,7 +35,15 @@ ASSIGNMENT = GangAssignment(
 @pytest.mark.parametrize("phase", [Phase.PLANNED, Phase.BINDING, Phase.BOUND])
 def test_a_committed_decision_survives_the_api_server(phase: Phase) -> None:
     """Equal after a round trip, although the API server sorts the keys of every map."""
-    record = Record(phase=phase, plan_id="p1", assignment=ASSIGNMENT, message="why", bound=1)
+    started = Minimum(members=3, roles={"prefill": 1, "decode": 2})
+    record = Record(
+        phase=phase,
+        plan_id="p1",
+        assignment=ASSIGNMENT,
+        message="why",
+        bound=1,
+        started=started,
+    )
     stored = {**gang_manifest(GANG), "status": gang_status(record, GANG)}
     read = read_record(json.loads(json.dumps(stored, sort_keys=True)))
     assert read == record
@@ -78,3 +86,10 @@ def test_advice_that_somebody_else_wrote_is_read_as_far_as_it_goes(written: obje
     record = read_record({"status": {"phase": "Waiting", "scaleOut": written}})
     assert record is not None
     assert all((one.nodes, one.resources["cpu"]) == (None, 0) for one in record.scale_out)
+
+
+@pytest.mark.parametrize("written", ["", 7, {"members": "3"}, {"roles": {"a": 1}}])
+def test_a_start_that_somebody_else_wrote_is_none(written: object) -> None:
+    """Without a count of members nothing is known of it."""
+    record = read_record({"status": {"phase": "Bound", "started": written}})
+    assert record is not None and record.started is None

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from scheduler.keys import GATE
-from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot
+from scheduler.model import Gang, GangAssignment, Member, Minimum, PodSet, Slot
 from scheduler.pods import Pod
-from scheduler.progress import Limits, Notice, Sign, observe, whole
+from scheduler.progress import Limits, Notice, Sign, grown, observe, whole
 from scheduler.reservation import Reservation, State
 from scheduler.snapshot import NodeState
 from topology.model import Node
@@ -161,6 +161,40 @@ def test_a_gang_is_whole_at_its_minimum_in_all_and_of_every_role(
     )
     gang = Gang(namespace="d", name="g", podsets=podsets, min_members=minimum)
     assert whole(gang) is expected
+
+
+@pytest.mark.parametrize(
+    ("running", "started", "expected"),
+    [
+        ((2, 4), {"prefill": 2, "decode": 4}, True),
+        ((2, 5), {"prefill": 2, "decode": 4}, True),
+        ((2, 4), {"prefill": 2}, True),
+        ((2, 4), {"prefill": 2, "decode": 4, "router": 9}, True),
+        ((2, 4), {"prefill": 5, "decode": 1}, False),
+        ((1, 5), {"prefill": 2, "decode": 4}, False),
+        ((4, 8), {"prefill": 2, "decode": 4}, False),
+        ((2, 4), None, False),
+    ],
+)
+def test_a_gang_that_grows_runs_as_it_did_when_it_was_whole(
+    running: tuple[int, int], started: dict[str, int] | None, expected: bool
+) -> None:
+    """Of 4 and 8 members that are wanted now so many run, and so many were enough when it was whole. A new
+    role is no loss, nor one that is not wanted any more; a gang that is whole does not grow."""
+    wanted = {"prefill": 4, "decode": 8}
+    podsets = tuple(
+        PodSet(
+            role=role,
+            size=size,
+            min_count=size,
+            request=CARD,
+            members=tuple(Member(pod=f"{role}{i}", node="n") for i in range(count)),
+        )
+        for (role, size), count in zip(wanted.items(), running, strict=True)
+    )
+    gang = Gang(namespace="d", name="g", podsets=podsets, min_members=12)
+    before = Minimum(members=6, roles=started) if started else None
+    assert grown(gang, before) is expected
 
 
 LATE = replace(SLOTS[1], uid="", late=True)

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.gang_object import Phase, Record, gang_manifest, gang_status
 from scheduler.keys import GATE
-from scheduler.model import Gang, GangAssignment, Member, PodSet, Slot
+from scheduler.model import Gang, GangAssignment, Member, Minimum, PodSet, Slot
 from scheduler.pods import Pod
 from scheduler.recovery import adopted, partial, restored
 from scheduler.reservation import State
@@ -107,7 +107,13 @@ def test_partial_is_between_none_and_the_minimum(
     nodes: tuple[str | None, ...], expected: bool
 ) -> None:
     """Neither a waiting nor a whole gang."""
-    assert partial(gang(*nodes)) is expected
+    assert partial(gang(*nodes), None) is expected
+
+
+def test_a_gang_that_only_grows_is_not_partial() -> None:
+    """It was whole with one member; with another one beside it that waits it is not broken."""
+    assert not partial(gang("n", None), Minimum(members=1, roles={"main": 1}))
+    assert partial(gang("n", None), Minimum(members=2, roles={"main": 2}))
 
 
 @pytest.mark.parametrize(
