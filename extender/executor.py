@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -29,6 +29,9 @@ from scheduler.reservation import Action, Reservation, State
 from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.executor")
+
+_CLEAR_SECONDS = 3.0
+"""So long a plan waits for nominations of earlier ones to go; then it takes its chance."""
 
 
 class Outcomes(Protocol):
@@ -67,6 +70,8 @@ class Executor:
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
         self._touches = 0
+        self._leaving: dict[str, str] = {}
+        """Node by uid of members whose nominations are being cleared."""
         self.places = Places(
             namespace=config.namespace,
             enabled=not config.guarded,
@@ -87,6 +92,7 @@ class Executor:
             case Action.FAIL_HELD:
                 self.fail_held(reservation, f"muster: plan given up: {effect.cause}")
             case Action.UNNOMINATE:
+                self._leaving.update((slot.uid, slot.node) for slot in reservation.open_slots)
                 self._spawn(self._unnominate(reservation))
             case Action.EVICT:
                 self._spawn(self._evict(reservation))
@@ -198,6 +204,7 @@ class Executor:
             return
         if self._config.ungate_delay_seconds:
             await self._hold(reservation)
+        await self._cleared(reservation)
         if not self._current(reservation):
             return
         gated = [
@@ -211,6 +218,24 @@ class Executor:
             )
         if self._current(reservation):
             self.outcomes.ungated(reservation)
+
+    async def _cleared(self, reservation: Reservation) -> None:
+        """Return when nothing of plans that were given up is nominated to these nodes any more.
+
+        kube-scheduler would find no room beside it, and the node would count as refused.
+        """
+        nodes = {slot.node for slot in reservation.assignment.slots}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLEAR_SECONDS):
+                while self._in_the_way(nodes) or self.places.in_the_way(nodes):  # noqa: ASYNC110 - what is waited for is data of the watch, not an event
+                    await asyncio.sleep(0.02)
+
+    def _in_the_way(self, nodes: Collection[str]) -> bool:
+        for uid, node in tuple(self._leaving.items()):
+            pod, found = self._state.pods.get(uid), self._ledger.of_pod(uid)
+            if pod is None or pod.nominated != node or (found and found[1].node == node):
+                del self._leaving[uid]
+        return any(node in nodes for node in self._leaving.values())
 
     async def _hand_over(self, reservation: Reservation, index: int) -> None:
         """Nominate the member, let its placeholder give way, then ungate: the place is held all the time."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,11 @@ class Places:
         while name in self._seen:
             self._changed.clear()
             await self._changed.wait()
+
+    def in_the_way(self, nodes: Collection[str]) -> bool:
+        """Whether a placeholder that nobody wants any more is still nominated to one of ``nodes``."""
+        old = self._seen.keys() - self.wanted().keys()
+        return any(self._seen[name].node in nodes for name in old)
 
     def touch(self, token: str) -> None:
         """kube-scheduler was restarted: have it read all nominations again."""

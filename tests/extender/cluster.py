@@ -167,7 +167,7 @@ class Cluster:
 
     async def delete_place(self, pod: PodRef) -> None:
         """Delete the pod."""
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.seconds.get(("delete_place", pod.name), 0))
         if self._pod("delete_place", pod) is not None:
             self.delete("Pod", pod.name)
 
