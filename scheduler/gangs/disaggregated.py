@@ -9,7 +9,8 @@ DisaggregatedSet wants in the end: during a rollout the controller waits for eac
   (its ``metadata`` or pod template) makes it elastic above so many replicas, where a replica is one pod; a
   replica of several pods would be torn, so such a role stays whole and the gang's notes say so.
 - **Scaling.** Members that were added to a running slice start all together or wait, so more decode is
-  never placed per prefill than is asked for: the minimum is always the sizes that are wanted now. The
+  never placed per prefill than is asked for: the minimum is always the sizes that are wanted now, of the
+  DisaggregatedSet itself where the controller scales one role after the other without a rollout. The
   members that run serve on; that such a slice is growing and not broken is known from its ``Gang`` object.
 - **A role that does not exist yet**, or still has no replicas in a rollout, is waited for as long as nothing
   runs: the controller makes and scales one role after the other. Afterwards it is another revision's affair.
@@ -39,7 +40,7 @@ from scheduler.gangs.unfold import EXCLUSIVE
 from scheduler.model import Code, Gang, Reason
 from scheduler.pods import Pod
 from topology import keys as foreign
-from topology.untyped import mapping, sequence, text
+from topology.untyped import mapping, sequence, strings, text
 
 NAME = "disaggregatedset"
 WATCHES: tuple[str, ...] = (
@@ -142,8 +143,10 @@ def _roles(
         lws = objects.get(objects_of.LEADER_WORKER_SET, pods[0].namespace, f"{name}-{role}") or {}
         if not lws and of:
             lws = of[0].lws
-        planned = {} if runs else wanted.get(role, {})
-        replicas = _replicas(lws, planned)
+        planned = wanted.get(role, {})
+        if runs and not _scales_in_place(lws, planned, objects):
+            planned = {}
+        replicas = _replicas(lws, planned, runs)
         living = [group for group in of if group.members]
         if living or replicas:
             found.append(
@@ -158,11 +161,32 @@ def _roles(
     return found
 
 
-def _replicas(lws: Object, planned: Object) -> int:
+def _scales_in_place(lws: Object, planned: Object, objects: ForeignObjects) -> bool:
+    """Whether the controller is about to make a LeaderWorkerSet larger at once: without another revision,
+    which it deletes when the rollout is over, it does not go in steps."""
+    if not lws or _external(planned) or _wanted(planned) <= _wanted(lws):
+        return False
+    about = mapping(lws.get("metadata"))
+    own = strings(about.get("labels"))
+    others = objects.in_namespace(objects_of.LEADER_WORKER_SET, text(about.get("namespace")))
+    for other in others:
+        labels = strings(mapping(other.get("metadata")).get("labels"))
+        same = labels.get(foreign.DISAGGREGATED_NAME) == own.get(foreign.DISAGGREGATED_NAME)
+        revision = labels.get(foreign.DISAGGREGATED_REVISION)
+        if same and revision != own.get(foreign.DISAGGREGATED_REVISION):
+            return False
+    return True
+
+
+def _external(planned: Object) -> bool:
+    return mapping(planned.get("scaling")).get("mode") == "External"
+
+
+def _replicas(lws: Object, planned: Object, runs: bool) -> int:
     """What the LeaderWorkerSet wants, else what its role is to start with (autoscaled: 1)."""
-    external = mapping(planned.get("scaling")).get("mode") == "External"
+    external = _external(planned)
     first = 1 if external else _wanted(planned)
-    if not lws:
+    if not lws or (runs and planned):
         return first
     # A role that a rollout has not scaled up yet; an autoscaler may really want none.
     return _wanted(lws) or (0 if external else min(first, 1))

@@ -346,6 +346,41 @@ def test_decode_scaled_alone() -> None:
     assert sum(len(podset.running) for podset in gang.podsets) == 6
 
 
+@pytest.mark.parametrize("first", ["prefill", "decode"])
+def test_roles_that_are_scaled_together_start_together(first: str) -> None:
+    """The controller scales one LeaderWorkerSet after the other. The pods of the first are not placed before
+    those of the second exist: else the ratio would be lost when there is room for the first alone."""
+    made = Made(whole_set(PREFILL, DECODE))
+    made.run()
+    made.of = whole_set(role("prefill", 4, gpus=4), role("decode", 8))
+    sizes = {"prefill": 4, "decode": 8}
+    made.scale(made.lws(first), sizes[first])
+    made.grow(made.lws(first), sizes[first])
+    [other] = sizes.keys() - {first}
+    assert f"not created yet: {sizes[other] // 2} of role {other}" in blocked(made.gang())
+    made.scale(made.lws(other), sizes[other])
+    made.grow(made.lws(other), sizes[other])
+    gang = made.gang()
+    assert (gang.blocked, gang.min_members) == (None, 12)
+
+
+def test_scaled_in_the_middle_of_a_rollout() -> None:
+    """While there is another revision the controller goes step by step, and each step is what is wanted."""
+    made = Made(whole_set(PREFILL, DECODE))
+    made.run()
+    old = made.lws("prefill")
+    made.of = whole_set(role("prefill", 4, gpus=4), role("decode", 8))
+    metadata = made.sets[old]["metadata"]
+    labels = {**metadata["labels"], keys.DISAGGREGATED_REVISION: "other"}
+    other = {**made.sets[old], "metadata": {**metadata, "name": "pd-0-other", "labels": labels}}
+    made.sets["pd-0-other"] = other
+    assert roles(made.gang()) == {"decode": (4, 4, 4), "prefill": (2, 2, 2)}
+    made.scale("pd-0-other", 0)
+    assert made.gang().blocked is None
+    del made.sets["pd-0-other"]
+    assert "not created yet: 4 of role decode, 2 of role prefill" in blocked(made.gang())
+
+
 def test_members_above_what_is_wanted_are_no_error() -> None:
     """4 -> 2: until the controller has deleted them, the gang has the pods that exist."""
     made = Made(whole_set(PREFILL, DECODE))
