@@ -27,7 +27,7 @@ from scheduler.gang_object import read_record
 from scheduler.ledger import Ledger
 from scheduler.model import Code, GangAssignment
 from scheduler.progress import never_ready
-from scheduler.recovery import adopted, partial, restored
+from scheduler.recovery import adopted, life, partial, restored
 from scheduler.reservation import Reservation, State, Trigger
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
@@ -260,7 +260,9 @@ class Engine:
 
     def _propose(self, assignment: GangAssignment, decision: Decision) -> Reservation:
         plan_id = uuid.uuid4().hex[:12]
-        self.ledger.propose(assignment, plan_id, time.monotonic())
+        gang = self.state.gang(assignment.key)
+        incarnation = life(assignment, gang.incarnation) if gang is not None else ""
+        self.ledger.propose(assignment, plan_id, time.monotonic(), incarnation)
         self.latest[assignment.key] = assignment
         self.decisions[plan_id] = decision
         while len(self.decisions) > self.config.kept_decisions:

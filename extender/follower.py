@@ -130,9 +130,17 @@ class Follower:
         if gang is None:
             if not reservation.expects_all:
                 self.move(key, Trigger.GANG_GONE, "the gang has no pods any more")
+        elif reservation.is_of_another_life(gang):
+            self.lose(key, "the gang was made anew by its owner")
         elif reservation.expects_all and gang.variant(reservation.assignment.flavor):
             self._recreate(reservation, now)
-        elif reservation.state is State.BOUND:
+        else:
+            self._go_on(reservation, gang, now)
+
+    def _go_on(self, reservation: Reservation, gang: Gang, now: float) -> None:
+        """The next step of a gang whose pods are those of the plan."""
+        key = reservation.key
+        if reservation.state is State.BOUND:
             if len(reservation.seen) == len(reservation.assignment.slots):
                 self.move(key, Trigger.SETTLED)
         elif reservation.state in (State.ABORTING, State.DEGRADED):
@@ -171,7 +179,8 @@ class Follower:
             since = reservation.partial_seconds or reservation.since_seconds
             if now - since > self.config.limits.abort_seconds:
                 owned = all(self.state.pods[m.uid].evictable for m in running)
-                trigger = Trigger.ROLL_BACK if owned else Trigger.KEEP
+                served = reservation.degraded or self.executor.started(gang) is not None
+                trigger = Trigger.ROLL_BACK if owned and not served else Trigger.KEEP
                 self.move(reservation.key, trigger, reservation.cause)
 
     def lose(self, key: str, cause: str, node: str | None = None) -> None:

@@ -28,9 +28,9 @@ from scheduler.gang_object import (
 )
 from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger
-from scheduler.model import Code, Gang, GangAssignment, Minimum, Reason, awaited
+from scheduler.model import Code, Gang, GangAssignment, Minimum, Reason
 from scheduler.progress import grown, whole
-from scheduler.recovery import partial
+from scheduler.recovery import comes, partial
 from scheduler.reservation import Reservation, State
 from scheduler.scale_out import wanted
 from scheduler.solve.reasons import clipped, explain
@@ -145,6 +145,8 @@ class Reporter:
         unfinished = phase in (Phase.PLANNED, Phase.BINDING)
         if unfinished and partial(gang, self.started(gang)):
             phase = Phase.DEGRADED if reservation.degraded else Phase.BINDING
+        elif phase is Phase.ABORTING and reservation.degraded:
+            phase = Phase.DEGRADED
         assignment = reservation.assignment
         message = explain(gang, assignment)
         if reservation.state is State.AWAITING and reservation.vacant:
@@ -178,7 +180,7 @@ class Reporter:
         if missing and gang.blocked is not None:
             message = gang.blocked.message
         elif phase is Phase.BOUND:
-            message = explain(gang, known.assignment)
+            message = explain(gang, replace(known.assignment, placed=True))
         return Record(
             phase=phase,
             plan_id=known.plan_id,
@@ -191,7 +193,7 @@ class Reporter:
         """Of a gang without a reservation."""
         if running and (whole(gang) or grown(gang, self.started(gang))):
             return Phase.BOUND
-        if running and not awaited(gang):
+        if running and not comes(gang, self.started(gang)):
             return Phase.DEGRADED
         reason = assignment.reason
         invalid = reason is not None and reason.code is Code.INVALID_REQUEST

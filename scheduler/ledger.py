@@ -76,7 +76,9 @@ class Ledger:
             if reservation.holds
         )
 
-    def propose(self, assignment: GangAssignment, plan_id: str, now: float) -> tuple[Effect, ...]:
+    def propose(
+        self, assignment: GangAssignment, plan_id: str, now: float, incarnation: str = ""
+    ) -> tuple[Effect, ...]:
         """Hold the places of an accepted assignment; replaces an aborting, degraded or bound reservation."""
         old = self._by_gang.get(assignment.key)
         state, actions = self._row(old.state if old else None, Trigger.PROPOSED, assignment.key)
@@ -87,6 +89,7 @@ class Ledger:
             assignment=assignment,
             state=state,
             since_seconds=now,
+            incarnation=incarnation,
             partial_seconds=old.partial_seconds if old else None,
             degraded=old is not None and (old.degraded or old.state is State.DEGRADED),
             cause=old.cause if old else "planned",

@@ -40,6 +40,7 @@ def restored(
         assignment=record.assignment,
         state=_RESTORED[record.phase],
         since_seconds=now_seconds,
+        incarnation=life(record.assignment, record.incarnation),
         bound=bound,
         seen=bound,
         ungated_seconds=None if gated else now_seconds,
@@ -49,11 +50,22 @@ def restored(
     return replace(found, partial_seconds=now_seconds) if broken else found
 
 
+def life(assignment: GangAssignment, incarnation: str) -> str:
+    """``Reservation.incarnation``: pods that are about to be made anew are another life of the gang."""
+    anew = any(not slot.uid and not slot.late for slot in assignment.slots)
+    return "" if anew else incarnation
+
+
 def partial(gang: Gang, started: Minimum | None) -> bool:
-    """Whether some members run, but fewer than the gang's minimum, and not because the rest comes later or
-    was asked for only after the gang had been whole (``started`` was its minimum then)."""
+    """Whether some members run, but fewer than the gang's minimum, and not because the rest was asked for
+    only after the gang had been whole (``started`` was its minimum then), or comes later, before it was."""
     running = any(podset.running for podset in gang.podsets)
-    return running and not whole(gang) and not awaited(gang) and not grown(gang, started)
+    return running and not whole(gang) and not comes(gang, started) and not grown(gang, started)
+
+
+def comes(gang: Gang, started: Minimum | None) -> bool:
+    """Whether nothing is lost: the gang has not been whole yet, and all it lacks is created only later."""
+    return started is None and awaited(gang)
 
 
 def adopted(gang: Gang, known: Record | None, now_seconds: float) -> Reservation:
@@ -64,7 +76,9 @@ def adopted(gang: Gang, known: Record | None, now_seconds: float) -> Reservation
     """
     running = [(podset, member) for podset in gang.podsets for member in podset.running]
     uids = frozenset(member.uid for _, member in running)
-    was_whole = known is not None and known.phase in (Phase.BOUND, Phase.DEGRADED)
+    was_whole = known is not None and (
+        known.started is not None or known.phase in (Phase.BOUND, Phase.DEGRADED)
+    )
     return Reservation(
         plan_id=known.plan_id if known else "",
         assignment=GangAssignment(

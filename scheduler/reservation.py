@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scheduler.model import GangAssignment, Slot
+from scheduler.model import Gang, GangAssignment, Slot
 
 
 class State(StrEnum):
@@ -132,6 +132,10 @@ HOLDING = frozenset(
 places up, so that it can be planned again elsewhere."""
 
 
+_OF_ONE_LIFE = frozenset({State.PROPOSED, State.RESERVED, State.AWAITING, State.BOUND})
+"""Of the others: Bindings that are on their way are awaited, and what is broken is judged by what runs."""
+
+
 class ImpossibleTransition(Exception):
     """A bug: the table has no row for what happened."""
 
@@ -161,6 +165,9 @@ class Reservation:
     """When the last gate of ours was removed; None before."""
     partial_seconds: float | None = None
     """Since when the gang has been bound in part; survives a new plan. None while it is not."""
+    incarnation: str = ""
+    """The life of the gang for which it was planned, as ``Gang.incarnation``: what is held for members to
+    come is not for those of the next life. Empty where any life will do."""
     degraded: bool = False
     """Whether the gang was given up as Degraded before this plan: then it may stay partial."""
     cause: str = ""
@@ -170,6 +177,11 @@ class Reservation:
     def key(self) -> str:
         """``namespace/name`` of the gang."""
         return self.assignment.key
+
+    def is_of_another_life(self, gang: Gang) -> bool:
+        """Whether the owner has made the gang anew since, so that its places must be found anew."""
+        lives = {self.incarnation, gang.incarnation}
+        return self.state in _OF_ONE_LIFE and "" not in lives and len(lives) > 1
 
     @property
     def complete(self) -> bool:

@@ -211,3 +211,43 @@ def test_a_degraded_gang_says_what_its_missing_member_waits_for() -> None:
         await world.until(lambda: world.phase() == "Bound" and world.status()["reason"] == "")
 
     drive(life)
+
+
+def test_a_degraded_gang_whose_next_plan_is_lost_stays_degraded() -> None:
+    """It ran whole before and may still serve: nobody is evicted, although its owner would recreate it."""
+
+    async def life(world: World) -> None:
+        world.gang("g", 2, **OWNED)
+        await world.bound()
+        lost = world.places()["g-1"]
+        world.cluster.delete("Pod", "g-1")
+        await world.until(lambda: world.phase() == "Degraded")
+        world.member("g", 1, 2, uid="again", **OWNED)
+        await world.until(lambda: world.stands(State.RESERVED))
+        await asyncio.sleep(QUICK.limits.abort_seconds)
+        world.node(lost, unschedulable=True)
+        await world.until(lambda: world.stands(State.DEGRADED))
+        await asyncio.sleep(QUICK.limits.abort_seconds * 2)
+        assert world.phase() == "Degraded" and ("evict", "g-0") not in world.cluster.calls
+        world.node(lost)
+        await (await world.arrive("g-1"))
+        await world.until(lambda: world.phase() == "Bound")
+        assert "run" in world.status()["message"]
+
+    drive(life)
+
+
+def test_nominations_of_a_plan_that_was_given_up_go_before_others_come() -> None:
+    """Else kube-scheduler would find no room for the gang that is planned there next."""
+
+    async def life(world: World) -> None:
+        world.gang("g", 2)
+        await world.ungated()
+        world.cluster.seconds["nominate", "g-0"] = 0.2
+        world.gang("h", 2)
+        world.cluster.delete("Pod", "g-1")
+        await world.ungated("h")
+        calls = world.cluster.calls
+        assert calls.index(("unnominate", "g-0")) < calls.index(("ungate", "h-0"))
+
+    drive(life)

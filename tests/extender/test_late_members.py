@@ -41,7 +41,7 @@ def worker_set(world: World, size: int) -> None:
     )
 
 
-def member(world: World, name: str, index: int, size: int, gpus: int = 8) -> None:
+def member(world: World, name: str, index: int, size: int, gpus: int = 8, uid: str = "") -> None:
     """A pod of group 0 as LWS and admission make it."""
     metadata: dict[str, Any] = {
         "labels": {
@@ -60,6 +60,7 @@ def member(world: World, name: str, index: int, size: int, gpus: int = 8) -> Non
         metadata=metadata,
         schedulingGates=[{"name": GATE}],
         containers=[{"name": "c", "resources": {"limits": limits}}],
+        uid=uid,
     )
 
 
@@ -212,3 +213,72 @@ def test_a_leader_that_is_never_ready_gives_the_places_back() -> None:
             assert await (await world.arrive("l-0-1")) == ""
 
     asyncio.run(after())
+
+
+async def whole(world: World, size: int = 2) -> None:
+    """A group that runs whole."""
+    await awaiting(world, size)
+    for index in range(1, size):
+        member(world, f"l-0-{index}", index, size)
+        assert await (await world.arrive(f"l-0-{index}")) == ""
+    await world.until(lambda: world.phase("l-0") == "Bound" and world.stands(None, GANG))
+
+
+def test_a_placeholder_of_a_gang_that_is_gone_goes_before_others_come() -> None:
+    """Else kube-scheduler would find no room for the gang that is planned there next."""
+
+    async def scenario(world: World) -> None:
+        await awaiting(world)
+        [held] = placeholders(world)
+        name = held["metadata"]["name"]
+        world.cluster.seconds["delete_place", name] = 0.2
+        world.gang("g", 2)
+        world.cluster.delete("Pod", "l-0")
+        await world.ungated()
+        calls = world.cluster.calls
+        assert calls.index(("delete_place", name)) < calls.index(("ungate", "g-0"))
+
+    drive(scenario)
+
+
+def test_a_late_member_of_a_whole_gang_that_is_lost_makes_it_degraded() -> None:
+    """It served before: whatever happens until the member is there again, nobody is evicted."""
+
+    async def scenario(world: World) -> None:
+        await whole(world)
+        lost = world.places()["l-0-1"]
+        world.node(lost, unschedulable=True)
+        world.cluster.delete("Pod", "l-0-1")
+        await world.until(lambda: world.phase("l-0") == "Degraded")
+        await asyncio.sleep(QUICK.limits.abort_seconds)
+        assert world.phase("l-0") == "Degraded"
+        world.node(lost)
+        await world.until(lambda: placeholders(world))
+        assert world.phase("l-0") == "Degraded"
+        world.node(lost, unschedulable=True)
+        await world.until(lambda: world.stands(State.DEGRADED, GANG))
+        member(world, "l-0-1", 1, 2)
+        await asyncio.sleep(QUICK.limits.abort_seconds * 2)
+        assert world.phase("l-0") == "Degraded" and ("evict", "l-0") not in world.cluster.calls
+        world.node(lost)
+        assert await (await world.arrive("l-0-1")) == ""
+        await world.until(lambda: world.phase("l-0") == "Bound")
+
+    drive(scenario)
+
+
+def test_places_held_for_one_life_of_a_group_are_not_those_of_the_next() -> None:
+    """A place is held for a missing worker when the leader is replaced: the group is planned anew, whole."""
+
+    async def scenario(world: World) -> None:
+        await whole(world)
+        world.cluster.delete("Pod", "l-0-1")
+        await world.until(lambda: placeholders(world) and world.stands(State.AWAITING, GANG))
+        world.cluster.delete("Pod", "l-0")
+        member(world, "l-0", 0, 2, uid="next")
+        assert await (await world.arrive("l-0")) == ""
+        member(world, "l-0-1", 1, 2)
+        assert await (await world.arrive("l-0-1")) == ""
+        await world.until(lambda: world.phase("l-0") == "Bound" and not placeholders(world))
+
+    drive(scenario)
