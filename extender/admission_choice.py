@@ -79,7 +79,7 @@ class Admission:
             return write_review(review, review.pod)
         after = gated(review.pod)
         if self._config.rewrites and pod.extended:
-            chosen = await self._choose(pod, dry_run=review.dry_run)
+            chosen = await self._choose(pod, _prefix(review), dry_run=review.dry_run)
             try:
                 if chosen is not None:
                     after = restored(after) if not chosen.flavor else write(after, chosen.flavor)
@@ -87,7 +87,7 @@ class Admission:
                 log.warning("not written", pod=pod.name, gang=ours[1], cause=str(error))
         return write_review(review, after)
 
-    async def _choose(self, pod: Pod, *, dry_run: bool) -> _Chosen | None:
+    async def _choose(self, pod: Pod, prefix: str, *, dry_run: bool) -> _Chosen | None:
         """What is to be written into the pod; None when that is not for us to say."""
         gang = self._state.imagined(pod)
         if gang is None or not gang.flavors or not _follows(gang, pod):
@@ -106,7 +106,7 @@ class Admission:
                 recent = self._remembered(gang)
                 if recent is not None:
                     return recent
-                chosen = await self._best(gang)
+                chosen = await self._best(gang, prefix)
         except TimeoutError:
             log.warning("no choice in time: the first flavor", gang=gang.key)
         if not dry_run:
@@ -128,18 +128,17 @@ class Admission:
         gone = recent and recent.flavor and _named(gang, recent.flavor.name) is None
         return None if gone else recent
 
-    async def _best(self, gang: Gang) -> _Chosen:
+    async def _best(self, gang: Gang, prefix: str) -> _Chosen:
         """The best flavor on which the whole gang has a place now, else the first."""
         snapshot = self._snapshot()
-        reserved = {assignment.key for assignment in snapshot.reservations}
+        held = [a for a in snapshot.reservations if not _for_successor(a, gang.namespace, prefix)]
+        reserved = {assignment.key for assignment in held}
         foreseen = (
             one.places
             for key, one in self._recent.items()
             if one.places is not None and key not in reserved
         )
-        snapshot = replace(
-            snapshot, gangs=(gang,), reservations=(*snapshot.reservations, *foreseen)
-        )
+        snapshot = replace(snapshot, gangs=(gang,), reservations=(*held, *foreseen))
         policy = replace(self._config.policy, budget_seconds=1)
         plan = await asyncio.to_thread(self._solve, snapshot, policy)
         places = next((a for a in plan.assignments if a.key == gang.key and a.placed), None)
@@ -155,6 +154,22 @@ def _read(review: Review) -> Pod:
     name = text(metadata.get("name")) or f"{text(metadata.get('generateName'))}{review.uid}"
     named = {**metadata, "namespace": review.namespace, "name": name}
     return expected({**review.pod, "metadata": named}, late=False)
+
+
+def _prefix(review: Review) -> str:
+    """What the pod's name will begin with; empty when it has one."""
+    metadata = mapping(review.pod.get("metadata"))
+    return "" if metadata.get("name") else text(metadata.get("generateName"))
+
+
+def _for_successor(assignment: GangAssignment, namespace: str, prefix: str) -> bool:
+    """Whether places are held for what comes after a pod, by itself a gang, that is made anew.
+
+    Its ReplicaSet gives the new one another name with the same prefix, so it is another gang.
+    """
+    unnamed = all(not slot.pod and not slot.uid for slot in assignment.slots)
+    alike = assignment.namespace == namespace and assignment.gang.startswith(prefix)
+    return bool(prefix) and unnamed and alike
 
 
 def _own(gang: Gang, pod: Pod) -> PodSet | None:

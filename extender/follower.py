@@ -128,7 +128,8 @@ class Follower:
             return
         gang = self.state.gang(key)
         if gang is None:
-            if not reservation.expects_all:
+            # Pods that get new names may come back as other gangs, which look for places of their own.
+            if not (reservation.expects_all and any(s.pod for s in reservation.vacant.values())):
                 self.move(key, Trigger.GANG_GONE, "the gang has no pods any more")
         elif reservation.is_of_another_life(gang):
             self.lose(key, "the gang was made anew by its owner")

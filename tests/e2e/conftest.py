@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from scheduler import keys
 from simulations.controlplane import Binaries, Cluster, Workloads, temporary_cluster
 from simulations.local import LocalMuster
 from tests.e2e.rig import Rig
 from tests.e2e.workload_rig import WorkloadRig
+from topology.keys import NVIDIA_GPU
 
 _NUMBER = itertools.count(1)
 
@@ -75,6 +77,18 @@ def work(
         rig.clean()
 
 
+def _writes(cluster: Cluster) -> bool:
+    """Whether the API server has taken up policy and webhook, which takes it a moment."""
+    container = {"name": "c", "image": "i", "resources": {"limits": {NVIDIA_GPU: "1"}}}
+    metadata = {"name": "try", "annotations": {keys.FLAVORS: "try"}}
+    pod = {"metadata": metadata, "spec": {"containers": [container]}}
+    path = "/api/v1/namespaces/default/pods"
+    found = cluster.api.request("POST", path, pod, query={"dryRun": "All"})
+    gated: bool = found["spec"].get("schedulingGates") == [{"name": keys.GATE}]
+    written: bool = found["spec"]["containers"][0]["image"] == "written"
+    return gated and written
+
+
 @pytest.fixture(scope="session")
 def writing(control_plane: Binaries) -> Iterator[LocalMuster]:
     """A cluster of its own on which Muster's webhook is installed, and Muster running."""
@@ -82,6 +96,10 @@ def writing(control_plane: Binaries) -> Iterator[LocalMuster]:
         muster = LocalMuster(cluster)
         muster.install(webhook=True)
         muster.start()
+        flavor = {"apiVersion": keys.API_VERSION, "kind": "Flavor", "metadata": {"name": "try"}}
+        path = f"/apis/{keys.API_VERSION}/flavors"
+        cluster.api.create(path, {**flavor, "spec": {"overlay": {"image": "written"}}})
+        cluster.api.wait_for("the policy and the webhook", lambda: _writes(cluster))
         try:
             yield muster
         finally:

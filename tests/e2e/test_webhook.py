@@ -138,6 +138,26 @@ def test_a_gang_that_waits_is_made_anew_when_another_vendor_becomes_possible(rig
     assert not before & {pod["metadata"]["uid"] for pod in rig.pods("chat")}
 
 
+def test_a_pod_of_a_deployment_comes_back_for_another_vendor(rig: Rig) -> None:
+    """Under another name, so as another gang: the places of the old one are not in its way."""
+    pod = rig.pod("x", annotations={keys.FLAVORS: "nvidia,ascend"})
+    labels = {"app": "web"}
+    template = {"metadata": {**pod["metadata"], "labels": labels}, "spec": pod["spec"]}
+    for key in ("name", "namespace"):
+        del template["metadata"][key]
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    path = f"/apis/apps/v1/namespaces/{rig.name}/deployments"
+    rig.cluster.api.create(path, {"metadata": {"name": "web"}, "spec": spec})
+    rig.cluster.api.wait_for("the pod", lambda: len(rig.pods()) == 1, timeout=10)
+    (before,) = rig.pods()
+    assert keys.WRITTEN not in before["metadata"]["annotations"]
+    add(rig, "ascend", 1)
+    rig.cluster.api.wait_for("it to run", lambda: len(rig.places()) == 1, timeout=20)
+    (after,) = rig.pods()
+    assert after["metadata"]["annotations"][keys.WRITTEN] == "ascend"
+    rig.cluster.api.delete(f"{path}/web")
+
+
 def test_bare_pods_say_why_they_cannot_change(rig: Rig) -> None:
     """Nobody would make them again: they wait for the cards that they were made for."""
     add(rig, "nvidia", 1)
