@@ -160,6 +160,20 @@ class WorkloadRig(Rig):
             },
         }
 
+    def disaggregated_set(self, name: str, **roles: tuple[int, int]) -> Object:
+        """A DisaggregatedSet: of each role how many replicas of one pod, and how many cards for each."""
+        return {
+            "apiVersion": f"{keys.DISAGGREGATED_GROUP}/v1",
+            "kind": "DisaggregatedSet",
+            "metadata": {"name": name},
+            "spec": {
+                "roles": [
+                    {"name": role, "spec": self.worker_set(role, 1, replicas=n, gpus=cards)["spec"]}
+                    for role, (n, cards) in roles.items()
+                ]
+            },
+        }
+
     # -- what came of it -------------------------------------------------------------------------
 
     def pods(self, gang: str | None = None) -> list[Object]:
