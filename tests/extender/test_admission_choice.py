@@ -212,6 +212,22 @@ def test_a_pod_whose_name_is_not_made_yet() -> None:
     run(scenario)
 
 
+def test_the_place_of_a_pod_that_comes_back_under_another_name_is_free_for_it() -> None:
+    """A Deployment's pod is made anew for Ascend: the one Ascend node is held in the old one's name."""
+
+    async def scenario() -> None:
+        webhook = Webhook(node("b", "ascend"))
+        webhook.reserve("web-abc", "ascend")
+        unnamed = owned(pod("x", flavors="nvidia,ascend"), "ReplicaSet", generateName="web-")
+        del unnamed["metadata"]["name"]
+        assert written(await webhook.create(unnamed)) == "ascend"
+        other = owned(pod("x", flavors="nvidia,ascend"), "ReplicaSet", generateName="app-")
+        del other["metadata"]["name"]
+        assert written(await webhook.create(other)) is None
+
+    run(scenario)
+
+
 def test_the_webhook_is_idempotent() -> None:
     """Called again for what it answered (another webhook changed the pod): nothing more to change."""
 
