@@ -2,8 +2,8 @@
 
 In the variant *without admission* (design section 8, step 8) a user's template carries itself what
 the admission policy would add: the scheduling gate and the two membership resources; here also the
-label that mirrors the gang's name. Every pod and pod template with a request annotation gets them,
-in objects of any kind; nothing else is changed.
+label that mirrors the gang's name. Every pod and pod template that Muster plans gets them, in objects of
+any kind, also the templates of a LeaderWorkerSet, which need not ask for anything; nothing else is changed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from extender.admission import NO_REVIEW, gated
 from extender.tools import yaml_text
 from extender.tools.documents import read_documents, reports_bad_input
-from scheduler import keys
-from scheduler.gang_object import label_value
+from scheduler.gangs import claim
+from scheduler.pods import read_pod
+from topology.untyped import mapping, sequence
+
+_OF_GROUPS = frozenset({"leaderTemplate", "workerTemplate"})
+"""Fields of a LeaderWorkerSet, or of what contains one: by the labels that they get, their pods are ours."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,59 +48,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def annotate(value: Any) -> Any:
-    """A copy of ``value`` in which every pod and pod template of ours is made ready."""
+def annotate(value: Any, under: str = "") -> Any:
+    """A copy of ``value`` in which every pod and pod template of ours is made ready.
+
+    ``under`` is the key that it stands under.
+    """
     if isinstance(value, list):
         return [annotate(item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    found = {key: annotate(item) for key, item in value.items()}
-    return _ready(found) if _is_ours(found) else found
+    found = {key: annotate(item, key) for key, item in value.items()}
+    return _ready(found) if _is_ours(found, under) else found
 
 
-def _is_ours(value: Mapping[str, Any]) -> bool:
-    """Whether it is a pod or template that asks for a gang and has no node yet."""
-    spec = value.get("spec")
-    if not isinstance(spec, dict) or not isinstance(value.get("metadata"), dict):
+def _is_ours(value: Mapping[str, Any], under: str) -> bool:
+    """Whether it is a pod or template that Muster plans and that has no node yet."""
+    spec = mapping(value.get("spec"))
+    if not sequence(spec.get("containers")) or spec.get("nodeName"):
         return False
-    containers = spec.get("containers")
-    if not isinstance(containers, list) or not containers or not isinstance(containers[0], dict):
-        return False
-    annotations = value["metadata"].get("annotations")
-    return (
-        isinstance(annotations, dict)
-        and not spec.get("nodeName")
-        and not keys.REQUEST_ANNOTATIONS.isdisjoint(annotations)
-    )
+    return under in _OF_GROUPS or claim(read_pod(value), {}) is not None
 
 
 def _ready(pod: dict[str, Any]) -> dict[str, Any]:
-    metadata, spec = pod["metadata"], pod["spec"]
-    gang = metadata["annotations"].get(keys.GANG)
-    if isinstance(gang, str) and gang:
-        labels = {**_map(metadata, "labels"), keys.GANG: label_value(gang)}
-        metadata = {**metadata, "labels": labels}
-    gates = spec.get("schedulingGates")
-    gates = gates if isinstance(gates, list) else []
-    if {"name": keys.GATE} not in gates:
-        gates = [*gates, {"name": keys.GATE}]
-    first, *others = spec["containers"]
-    spec = {
-        **spec,
-        "schedulingGates": gates,
-        "containers": [_with_membership(first), *others],
-    }
-    return {**pod, "metadata": metadata, "spec": spec}
-
-
-def _with_membership(container: dict[str, Any]) -> dict[str, Any]:
-    """Requests equal limits, as the API server demands of every resource that is not its own."""
-    membership = dict.fromkeys(sorted(keys.SYNTHETIC_RESOURCES), "1")
-    resources = _map(container, "resources")
-    added = {key: {**_map(resources, key), **membership} for key in ("limits", "requests")}
-    return {**container, "resources": {**resources, **added}}
-
-
-def _map(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
+    try:
+        made = gated({**pod, "metadata": mapping(pod.get("metadata"))})
+    except NO_REVIEW:
+        return pod  # something else that looks like a pod
+    return {**pod, **{key: made[key] for key in ("metadata", "spec") if made[key]}}

@@ -42,6 +42,18 @@ def test_a_pod_gets_gate_membership_and_label() -> None:
     assert second == {"name": "sidecar"}
 
 
+def test_templates_of_groups_need_no_annotation() -> None:
+    """LeaderWorkerSet labels its pods, and by that they are ours; another template stays as it is."""
+    template = {"spec": {"containers": [{"name": "main"}]}}
+    lws = {"spec": {"leaderWorkerTemplate": {"size": 2, "workerTemplate": template}}}
+    made = annotate.annotate({"kind": "LeaderWorkerSet", **lws})
+    pod = made["spec"]["leaderWorkerTemplate"]["workerTemplate"]
+    assert pod["spec"]["schedulingGates"] == [{"name": "muster.dev/gang"}]
+    assert "metadata" not in pod
+    deployment = {"kind": "Deployment", "spec": {"template": template}}
+    assert annotate.annotate(deployment) == deployment
+
+
 def test_annotating_twice_changes_nothing_more() -> None:
     """The output of the command is a fixed point; other gates and labels stay."""
     pod = _pod(schedulingGates=[{"name": "example.org/quota"}])
