@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from scheduler.foreign import CLUSTER_SCOPED, ForeignObjects
+from scheduler.foreign import CLUSTER_SCOPED, ForeignObjects, Object
 from scheduler.fork import Forkable
 from scheduler.gangs import GANGS, GangSource, claim
 from scheduler.gangs.annotated import DEFAULT_ROLE
 from scheduler.gangs.context import Context
+from scheduler.gangs.lws_group import concerns
 from scheduler.keys import PLAN, ROLE
 from scheduler.model import Code, Gang
 from scheduler.pods import Pod
@@ -110,14 +111,14 @@ class GangIndex(Forkable):
         self._mark(key)
         return True
 
-    def looking_at(self, kind: str, namespace: str) -> list[Pod]:
-        """The members whose source looks up foreign objects of this kind and namespace."""
+    def looking_at(self, kind: str, namespace: str, obj: Object) -> list[Pod]:
+        """The members whose source looks up foreign objects of this kind and namespace, perhaps this one."""
         return [
             pod
             for key, members in self._members.items()
             if kind in CLUSTER_SCOPED or key.startswith(f"{namespace}/")
             for source, pod in members.values()
-            if kind in source.WATCHES
+            if kind in source.WATCHES and concerns(kind, obj, pod)
         ]
 
     def imagined(self, pod: Pod, context: Context) -> Gang | None:

@@ -259,7 +259,7 @@ class ClusterState(Forkable):
             if kind == OPEN_MODEL:
                 self._note(f"OpenModel {_name(obj)}", () if deleted else read_model(obj).problems)
             namespace = text(mapping(obj.get("metadata")).get("namespace")) or "default"
-            self._read_pods_again(self._gangs.looking_at(kind, namespace))
+            self._read_pods_again(self._gangs.looking_at(kind, namespace, obj))
             self.generation += 1
 
     def _take_priority(self, obj: Object, deleted: bool) -> None:

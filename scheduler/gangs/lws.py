@@ -68,7 +68,7 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
     model = None
     try:
         if not group.members:
-            return replace(_nobody(namespace, name, pods), source=NAME)
+            return replace(_nobody(namespace, name, group.stale), source=NAME)
         draft = drafted(group)
         owners = chain.with_owners(group.lws, context.objects)
         chain.inherit(draft, owners)
@@ -79,7 +79,7 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
     return replace(
         gang,
         source=NAME,
-        workload=f"LeaderWorkerSet/{pods[0].labels.get(foreign.LWS_NAME, name)}",
+        workload=f"LeaderWorkerSet/{group.set_name}",
         incarnation=group.leader.uid if group.leader else "",
         roots=group.roots,
         notes=llmaz.hints(gang, model),

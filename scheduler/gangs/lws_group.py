@@ -26,6 +26,7 @@ from scheduler.keys import FLAVOR, NODE, PLAN, RANK
 from scheduler.model import Toleration
 from scheduler.pods import Pod, expected, read_pod
 from topology import keys
+from topology.tree import natural_key
 from topology.untyped import mapping, strings, text
 
 LEADER_READY = "LeaderReady"
@@ -59,6 +60,28 @@ def is_leader(pod: Pod) -> bool:
     return pod.owner is None or pod.owner.name == pod.labels.get(keys.LWS_NAME)
 
 
+def concerns(kind: str, obj: Object, pod: Pod) -> bool:
+    """Whether a change of a foreign object may change the gang of a pod.
+
+    Each group has a StatefulSet of its own, so that without this a set with many groups would be read again
+    for each of them. An object that tells nothing about itself, or of another kind, may concern everybody.
+    """
+    metadata = mapping(obj.get("metadata"))
+    name, labels = text(metadata.get("name")), strings(metadata.get("labels"))
+    if not obj.keys() & {"spec", "data"}:
+        return True
+    if kind == STATEFUL_SET:
+        return claim(pod) == name
+    if kind == LEADER_WORKER_SET:
+        # A slice of a DisaggregatedSet looks at the sets of all its roles.
+        whole_set = labels.get(keys.DISAGGREGATED_NAME)
+        of_one = whole_set and whole_set == pod.labels.get(keys.DISAGGREGATED_NAME)
+        return name == pod.labels.get(keys.LWS_NAME) or bool(of_one)
+    if kind == CONTROLLER_REVISION and keys.LWS_NAME in labels:
+        return labels[keys.LWS_NAME] == pod.labels.get(keys.LWS_NAME)
+    return True
+
+
 def set_of(pod: Pod, objects: ForeignObjects) -> Object | None:
     """The LeaderWorkerSet of a pod, where it is known."""
     return objects.get(LEADER_WORKER_SET, pod.namespace, pod.labels.get(keys.LWS_NAME, ""))
@@ -70,6 +93,7 @@ class Group:
 
     name: str
     """Of the leader pod."""
+    set_name: str
     lws: Object
     """Empty when it is not known."""
     template: Object
@@ -85,14 +109,17 @@ class Group:
     @classmethod
     def of(cls, name: str, pods: Sequence[Pod], objects: ForeignObjects) -> Group:
         """The group of ``pods``, at least one, which all have this claim."""
+        pods = sorted(pods, key=lambda pod: (pod.name != name, natural_key(pod.name)))
         leader = next((pod for pod in pods if is_leader(pod)), None)
-        lws = set_of(pods[0], objects) or {}
+        named = next((pod for pod in pods if pod.labels.get(keys.LWS_NAME)), pods[0])
+        lws = set_of(named, objects) or {}
         revision = (leader or pods[0]).labels.get(keys.LWS_REVISION, "")
         own = objects.get(STATEFUL_SET, pods[0].namespace, name) or {}
         present = leader is not None and text(controller_of(own).get("uid")) == leader.uid
         rest = [(pod, _belongs(pod, leader, objects)) for pod in pods if pod is not leader]
         return cls(
             name=name,
+            set_name=named.labels.get(keys.LWS_NAME, name),
             lws=lws,
             template=_revision(lws, revision, objects) or lws_pods.template_of(lws),
             leader=leader,

@@ -22,6 +22,7 @@ from scheduler.solve.check import verify
 from tests.objects import Object, node
 from tests.properties.test_parsers import JSON, WORDS
 from tests.workloads.groups import (
+    apply,
     cluster,
     lws,
     model,
@@ -128,6 +129,21 @@ def test_a_damaged_cluster_has_gangs(objects: list[Object]) -> None:
         if gang.blocked is not None and gang.blocked.code is Code.INVALID_REQUEST:
             assert SAID.match(gang.blocked.message), gang.blocked.message
         assert all(podset.size >= len(podset.members) for podset in gang.podsets)
+
+
+@settings(max_examples=100, deadline=None)
+@given(objects=worlds(), gone=st.sets(st.integers(0, len(REAL) - 1), max_size=4))
+def test_the_order_of_events_does_not_matter(objects: list[Object], gone: set[int]) -> None:
+    """Events one by one, some objects deleted again, lead to the gangs of whoever looks at the end."""
+    state = cluster(FLEET)
+    for obj in objects:
+        apply(state, obj)
+        state.gangs()
+    for index in gone & set(range(len(objects))):
+        apply(state, objects[index], "DELETED")
+        state.gangs()
+    left = [obj for index, obj in enumerate(objects) if index not in gone]
+    assert state.gangs() == cluster(FLEET, reversed(left)).gangs()
 
 
 @settings(max_examples=25, deadline=None)

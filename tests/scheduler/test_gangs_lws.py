@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from scheduler.foreign import CONTROLLER_REVISION, LEADER_WORKER_SET, OPEN_MODEL, STATEFUL_SET
+from scheduler.gangs.lws_group import concerns
 from scheduler.model import Code, PodSet
 from scheduler.policy import Policy
 from scheduler.solve import solve
@@ -449,3 +451,20 @@ def test_plain_pods_beside_a_set_are_none_of_its_business() -> None:
     state = cluster(group, pods_of(group), pod("train-0-7"), pod("train-2"))
     assert [gang.name for gang in state.gangs()] == ["train-0"]
     assert gang_of(state).size == 2
+
+
+def test_an_object_of_one_group_concerns_that_group_only() -> None:
+    """A set of 400 groups makes 400 StatefulSets: each of them has one group read again, not all."""
+    group = lws(size=2, replicas=2)
+    own, other = (cluster(group, pods_of(group, i)).pods[f"uid-train-{i}-a"] for i in (0, 1))
+    cases = [
+        (STATEFUL_SET, stateful_sets(group, 0)[1], True, False),
+        (STATEFUL_SET, {"metadata": {"name": "train-0"}}, True, True),  # a deletion tells no more
+        (LEADER_WORKER_SET, group, True, True),
+        (LEADER_WORKER_SET, lws("x"), False, False),
+        (CONTROLLER_REVISION, revision(group), True, True),
+        (CONTROLLER_REVISION, revision(lws("x")), False, False),
+        (OPEN_MODEL, {"metadata": {"name": "llama"}, "spec": {}}, True, True),
+    ]
+    for kind, obj, first, second in cases:
+        assert (concerns(kind, obj, own), concerns(kind, obj, other)) == (first, second), kind
