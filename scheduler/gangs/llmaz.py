@@ -9,7 +9,6 @@ to v0.1.0, ``requests``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -312,10 +311,17 @@ def _hint(gang: Gang, flavor: Flavor, params: Mapping[str, str]) -> str:
     own = following[0].request if following else Resources()
     request = own if flavor.resources is None else flavor.resources
     cards = sum(count for name, count in request.amounts.items() if is_extended(name))
-    # TP alone says how many cards one member uses, PP alone how many members there are.
-    have = {"TP PP": members * cards, "TP": cards, "PP": members}.get(" ".join(asked))
-    wanted = math.prod(value or 1 for value in asked.values())
-    if have is None or not cards or wanted == have:
+    if not cards:
         return ""
-    said = " x ".join(f"{key} {params[key]}" for key in asked)
-    return f"{flavor.name}.params: {said} = {wanted}, but the gang has {members} x {cards} cards"
+    # TP alone says how many cards one member uses, PP alone how many members there are.
+    match asked:
+        case {"TP": int(tp), "PP": int(pp)}:
+            said, wanted, have = f": TP {tp} x PP {pp} are", tp * pp, members * cards
+            rest = f"cards, but the gang has {members} x {cards}"
+        case {"TP": int(tp)}:
+            said, wanted, have, rest = ".TP:", tp, cards, f"cards, but a member has {cards}"
+        case {"PP": int(pp)}:
+            said, wanted, have, rest = ".PP:", pp, members, f"members, but the gang has {members}"
+        case _:
+            return ""
+    return "" if wanted == have else f"{flavor.name}.params{said} {wanted} {rest}"

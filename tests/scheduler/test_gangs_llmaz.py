@@ -343,10 +343,10 @@ HINTS: list[tuple[dict[str, str], str | None]] = [
     ({"INSTANCE-TYPE": "p4d"}, None),
     (
         {"TP": "4", "PP": "2"},
-        "OpenModel llama: a10.params: TP 4 x PP 2 = 8, but the gang has 2 x 8 cards",
+        "OpenModel llama: a10.params: TP 4 x PP 2 are 8 cards, but the gang has 2 x 8",
     ),
-    ({"TP": "4"}, "OpenModel llama: a10.params: TP 4 = 4, but the gang has 2 x 8 cards"),
-    ({"PP": "3"}, "OpenModel llama: a10.params: PP 3 = 3, but the gang has 2 x 8 cards"),
+    ({"TP": "4"}, "OpenModel llama: a10.params.TP: 4 cards, but a member has 8"),
+    ({"PP": "3"}, "OpenModel llama: a10.params.PP: 3 members, but the gang has 2"),
     ({"TP": "x"}, "OpenModel llama: a10.params.TP: 'x' is not a whole number from 1 up"),
     ({"PP": "0"}, "OpenModel llama: a10.params.PP: '0' is not a whole number from 1 up"),
 ]
