@@ -35,6 +35,8 @@ log = structlog.get_logger("muster.admission")
 
 _DEADLINE_SECONDS = 1.5
 """For the whole answer; the API server waits 2 s (``manifests/webhook.yaml``)."""
+_AT_ONCE = 16
+"""Gangs that are chosen for together: some tens of milliseconds each in a large cluster."""
 _REMEMBER_SECONDS = 5.0
 """Longer than the watch and the next plan take, shorter than anybody's patience."""
 
@@ -48,6 +50,17 @@ class _Chosen:
     until: float = 0.0
     places: GangAssignment | None = None
     """Where the gang would go: counted as taken by the next choices, until it is planned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """A gang for which a flavor is to be chosen."""
+
+    gang: Gang
+    prefix: str
+    """See ``_for_successor``."""
+    dry_run: bool
+    answer: asyncio.Future[_Chosen]
 
 
 class Admission:
@@ -67,8 +80,11 @@ class Admission:
         self._solve = solve
         self._snapshot = snapshot
         self._recent: dict[str, _Chosen] = {}
-        self._turn = asyncio.Lock()
-        """One choice at a time, so that each sees the places of those before it."""
+        self._open: dict[tuple[str, bool], _Question] = {}
+        """Questions without an answer, by gang; a dry run asks for itself."""
+        self._new: list[_Question] = []
+        """Those of them that nobody works on yet. What comes while one choice is made is chosen together."""
+        self._worker: asyncio.Task[None] | None = None
 
     async def review(self, body: bytes) -> dict[str, Any]:
         """Answer an AdmissionReview v1. Raises ``WireError`` when the body is none."""
@@ -100,19 +116,16 @@ class Admission:
         gang = offered(gang)
         if not gang.variants:
             return _Chosen(flavor=None)
-        chosen = _Chosen(flavor=_first(gang))
+        recent = self._recalled(gang)
+        if recent is not None:
+            return recent
         try:
-            async with asyncio.timeout(_DEADLINE_SECONDS), self._turn:
-                recent = self._remembered(gang)
-                if recent is not None:
-                    return recent
-                chosen = await self._best(gang, prefix)
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                return await asyncio.shield(self._asked(gang, prefix, dry_run).answer)
         except TimeoutError:
             log.warning("no choice in time: the first flavor", gang=gang.key)
-        if not dry_run:
-            until = time.monotonic() + _REMEMBER_SECONDS
-            self._recent[gang.key] = replace(chosen, until=until)
-        return chosen
+            chosen = _Chosen(flavor=_first(gang))
+            return chosen if dry_run else self._remember(gang, chosen)
 
     def _reserved(self, gang: Gang) -> _Chosen | None:
         reservation = self._ledger.get(gang.key)
@@ -121,31 +134,80 @@ class Admission:
         flavor = _named(gang, reservation.assignment.flavor)
         return None if flavor is None else _Chosen(flavor=flavor)
 
-    def _remembered(self, gang: Gang) -> _Chosen | None:
+    def _recalled(self, gang: Gang) -> _Chosen | None:
+        """What was chosen for the gang a moment ago, if it still has that flavor."""
         now = time.monotonic()
         self._recent = {key: one for key, one in self._recent.items() if one.until > now}
         recent = self._recent.get(gang.key)
-        gone = recent and recent.flavor and _named(gang, recent.flavor.name) is None
-        return None if gone else recent
+        if recent is None or recent.flavor is None:
+            return recent
+        flavor = _named(gang, recent.flavor.name)
+        return None if flavor is None else replace(recent, flavor=flavor)
 
-    async def _best(self, gang: Gang, prefix: str) -> _Chosen:
-        """The best flavor on which the whole gang has a place now, else the first."""
+    def _remember(self, gang: Gang, chosen: _Chosen) -> _Chosen:
+        """Keep a choice for the siblings; one that was told already stands."""
+        told = self._recalled(gang)
+        if told is not None:
+            return told
+        until = time.monotonic() + _REMEMBER_SECONDS
+        self._recent[gang.key] = replace(chosen, until=until)
+        return chosen
+
+    def _asked(self, gang: Gang, prefix: str, dry_run: bool) -> _Question:
+        """The question about the gang, perhaps that of a sibling."""
+        key = gang.key, dry_run
+        if key not in self._open:
+            answer: asyncio.Future[_Chosen] = asyncio.get_running_loop().create_future()
+            question = _Question(gang=gang, prefix=prefix, dry_run=dry_run, answer=answer)
+            self._open[key] = question
+            self._new.append(question)
+            if self._worker is None or self._worker.done():
+                self._worker = asyncio.create_task(self._work())
+        return self._open[key]
+
+    async def _work(self) -> None:
+        """Answer questions until there are none: the real ones together, a dry run by itself."""
+        while self._new:
+            batch = [q for q in self._new if not q.dry_run][:_AT_ONCE] or self._new[:1]
+            self._new = [question for question in self._new if question not in batch]
+            # Who has waited too long was told something, and that stands.
+            asking = [q for q in batch if q.dry_run or self._recalled(q.gang) is None]
+            found: dict[str, _Chosen] = {}
+            try:
+                found = await self._best(asking) if asking else {}
+            except Exception:  # a bug must not keep pods from being created
+                log.exception("no choice: the first flavor")
+            for question in batch:
+                gang = question.gang
+                chosen = found.get(gang.key) or _Chosen(flavor=_first(gang))
+                if not question.dry_run:
+                    chosen = self._remember(gang, chosen)
+                del self._open[gang.key, question.dry_run]
+                question.answer.set_result(chosen)
+
+    async def _best(self, batch: list[_Question]) -> dict[str, _Chosen]:
+        """For each gang the best flavor on which all of it has a place now; those without are left out."""
         snapshot = self._snapshot()
-        held = [a for a in snapshot.reservations if not _for_successor(a, gang.namespace, prefix)]
-        reserved = {assignment.key for assignment in held}
-        foreseen = (
+        held = [a for a in snapshot.reservations if not any(_for_successor(a, q) for q in batch)]
+        gangs = {question.gang.key: question.gang for question in batch}
+        known = gangs.keys() | {assignment.key for assignment in held}
+        foreseen = [
             one.places
             for key, one in self._recent.items()
-            if one.places is not None and key not in reserved
+            if one.places is not None and key not in known
+        ]
+        snapshot = replace(
+            snapshot,
+            gangs=tuple(sorted(gangs.values(), key=lambda gang: (gang.namespace, gang.name))),
+            reservations=(*held, *foreseen),
         )
-        snapshot = replace(snapshot, gangs=(gang,), reservations=(*held, *foreseen))
-        policy = replace(self._config.policy, budget_seconds=1)
+        policy = replace(self._config.policy, exact_cells=0)  # greedy, which takes milliseconds
         plan = await asyncio.to_thread(self._solve, snapshot, policy)
-        places = next((a for a in plan.assignments if a.key == gang.key and a.placed), None)
-        flavor = None if places is None else _named(gang, places.flavor)
-        if flavor is None:
-            return _Chosen(flavor=_first(gang))
-        return _Chosen(flavor=flavor, places=places)
+        return {
+            places.key: _Chosen(flavor=flavor, places=places)
+            for places in plan.assignments
+            if places.placed and (flavor := _named(gangs[places.key], places.flavor)) is not None
+        }
 
 
 def _read(review: Review) -> Pod:
@@ -162,14 +224,15 @@ def _prefix(review: Review) -> str:
     return "" if metadata.get("name") else text(metadata.get("generateName"))
 
 
-def _for_successor(assignment: GangAssignment, namespace: str, prefix: str) -> bool:
+def _for_successor(assignment: GangAssignment, question: _Question) -> bool:
     """Whether places are held for what comes after a pod, by itself a gang, that is made anew.
 
     Its ReplicaSet gives the new one another name with the same prefix, so it is another gang.
     """
     unnamed = all(not slot.pod and not slot.uid for slot in assignment.slots)
-    alike = assignment.namespace == namespace and assignment.gang.startswith(prefix)
-    return bool(prefix) and unnamed and alike
+    near = assignment.namespace == question.gang.namespace
+    alike = bool(question.prefix) and assignment.gang.startswith(question.prefix)
+    return unnamed and near and alike
 
 
 def _own(gang: Gang, pod: Pod) -> PodSet | None:

@@ -31,6 +31,7 @@ from scheduler.kube.reflector import Counters
 from scheduler.ledger import Ledger
 from scheduler.pods import read_pod
 from scheduler.reservation import Reservation, State
+from scheduler.solve import solve
 from scheduler.state import ClusterState
 
 
@@ -54,7 +55,7 @@ class Service:
         self.executor = executor
         self.reporter = reporter
         self.metrics = metrics
-        self.admission = Admission(config, state, ledger, engine.solve, engine.snapshot)
+        self.admission = Admission(config, state, ledger, solve, engine.snapshot)
         self.advisory = Advisory(engine, reporter)
         reporter.advice = self.advisory.of
         self.synced = False

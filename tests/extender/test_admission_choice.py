@@ -44,6 +44,7 @@ class Webhook:
         self.state = ClusterState(rewrites=config.rewrites, schedulers=config.schedulers)
         self.ledger = Ledger()
         self.solved: list[str] = []
+        self.solves = 0
         self.pause_seconds = 0.0
         self.admission = Admission(config, self.state, self.ledger, self._solve, self._snapshot)
         self.add(NVIDIA, ASCEND, *objects)
@@ -58,6 +59,7 @@ class Webhook:
         return self.state.snapshot(self.ledger.held())
 
     def _solve(self, snapshot: Snapshot, policy: Policy) -> Plan:
+        self.solves += 1
         self.solved += [gang.key for gang in snapshot.gangs]
         time.sleep(self.pause_seconds)
         return solve(snapshot, policy)
@@ -195,6 +197,31 @@ def test_places_that_were_just_promised_are_taken() -> None:
         pods = [owned(pod(f"p-{i}", flavors="nvidia,ascend")) for i in range(4)]
         found = [written(await webhook.create(each)) for each in pods]
         assert found == [None, "ascend", "ascend", None]
+
+    run(scenario)
+
+
+def test_gangs_that_come_at_once_are_chosen_together() -> None:
+    """Ten replicas in one burst: one decision, as the planner would make it."""
+
+    async def scenario() -> None:
+        webhook = Webhook(node("a", "h100"), *(node(f"b{i}", "ascend") for i in range(4)))
+        pods = [owned(pod(f"p-{i}", flavors="nvidia,ascend")) for i in range(10)]
+        found = await asyncio.gather(*(webhook.create(each) for each in pods))
+        flavors = [written(each) for each in found]
+        assert flavors == [None, "ascend", "ascend", "ascend", "ascend"] + [None] * 5
+        assert webhook.solves == 1
+
+    run(scenario)
+
+
+def test_a_choice_that_fails_is_the_first_flavor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours must not keep anybody's pods from being created."""
+
+    async def scenario() -> None:
+        webhook = Webhook(*FULL)
+        monkeypatch.setattr(webhook, "state", None)  # the snapshot cannot be taken
+        assert written(await webhook.create(member(0))) is None
 
     run(scenario)
 
