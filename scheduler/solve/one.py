@@ -15,6 +15,8 @@ from scheduler.solve.count import MAX_STATES, Table
 from scheduler.solve.ground import Ground, price
 from scheduler.solve.problem import Choice, Form, GangRow, Problem, Together, Wish
 
+_ENOUGH_ZONES = 24
+"""Of very many zones, so many in which a gang that must stay in one of them fits are compared."""
 _MAX_TABLES = 48
 """Tables that may be filled for one option before the search is cut (and the proof given up)."""
 
@@ -86,9 +88,14 @@ def _on_option(
         return None, not company
     search = _Search(problem, gang, ground, option, best)
     exact = not company
+    hits = 0
     for masks, proven in _mask_sets(problem, form, ground, admitted):
+        if hits >= _ENOUGH_ZONES:
+            exact = False
+            break
         exact &= proven
-        search.run(masks)
+        if gang.runs or _room(problem, form, ground, masks):
+            hits += search.run(masks)
     exact = exact and search.exact
     if search.found is None and not exact:
         search.by_hand(admitted)
@@ -114,7 +121,7 @@ def _mask_sets(
     """Masks under which rules among the gang's own new members can hold, and whether they cover all."""
     own = {role: position for position, role in enumerate(form.roles)}
     wide = any(
-        not rule.single and rule.left in own and rule.right in own for rule in problem.apart
+        rule.left in own and rule.right in own and not rule.single for rule in problem.apart
     ) or any(not {rule.role, *rule.counted}.isdisjoint(own) for rule in problem.skew)
     loose = [
         rule
@@ -124,10 +131,13 @@ def _mask_sets(
     if not loose:
         yield _one_per_zone(problem, form, ground, masks), not wide
         return
-    # All members in one zone of the first such rule: try every zone.
+    # All members in one zone of the first such rule: try every zone, the fullest first.
     rule = loose[0]
     bound = [own[role] for role in (rule.role, *rule.helpers) if role in own]
-    for zone in np.unique(rule.zones[rule.zones >= 0]).tolist():
+    fits = problem.capacity(problem.roles[rule.role], ground.free, masks[own[rule.role]])
+    inside = rule.zones >= 0
+    room = np.bincount(rule.zones[inside], fits[inside])
+    for zone in np.argsort(room, kind="stable").tolist():
         chosen = list(masks)
         for position in bound:
             chosen[position] = chosen[position] & (rule.zones == zone)
@@ -163,28 +173,30 @@ class _Search:
         self._form = gang.form_of(option)
         self._roles = [problem.roles[role] for role in self._form.roles]
         self._bound = best
-        self._coupled = bool(problem.coupled & set(self._form.roles))
+        self._own_rules = rules.concerning(problem, self._form.roles)
+        self._coupled = bool(self._own_rules.coupled)
         self.found: _Found | None = None
         self.exact = True
 
-    def run(self, masks: Sequence[BoolArray]) -> None:
-        """Try one set of masks; ``found`` keeps the best."""
+    def run(self, masks: Sequence[BoolArray]) -> bool:
+        """Try one set of masks; ``found`` keeps the best. Whether there was an answer."""
         limits = [
             min(role.pending, int(self._problem.capacity(role, self._ground.free, mask).sum()))
             for role, mask in zip(self._roles, masks, strict=True)
         ]
         if int(np.prod([limit + 1 for limit in limits])) > MAX_STATES and len(limits) > 1:
             self.exact = False
-            return
+            return False
         pending = sum(role.pending for role in self._roles)
         tables: dict[tuple[object, ...], Table] = {}
         for total, counts in groupby(self._counts(limits), key=sum):
             missing = pending - total
             known = self.found or self._bound
             if known is not None and missing > known.missing:
-                return
+                return False
             if self._at(list(counts), missing, masks, limits, tables):
-                return
+                return True
+        return False
 
     def by_hand(self, masks: Sequence[BoolArray]) -> None:
         """Where counting has no answer and no proof: the first proposal that keeps the rules."""
@@ -272,7 +284,7 @@ class _Search:
 
     def _obeys(self, places: Sequence[Mapping[int, int]]) -> bool:
         counts = {**self._ground.counts, **dict(zip(self._form.roles, places, strict=True))}
-        return rules.coupling_holds(self._problem, counts)
+        return rules.coupling_holds(self._own_rules, counts)
 
     def _keep(
         self, missing: int, steps: tuple[int, int, int], places: tuple[Mapping[int, int], ...]

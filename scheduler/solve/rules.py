@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -80,6 +81,17 @@ def skew_holds(rule: Skew, counts: Counts) -> bool:
     least = int(total[list(rule.domains)].min()) if rule.domains else 0
     entered = tallies(rule.zones, counts, (rule.role,), size) > 0
     return not bool((entered & (total - least > rule.limit)).any())
+
+
+def concerning(problem: Problem, roles: Sequence[int]) -> Problem:
+    """The problem with only those rules about other pods that new members of ``roles`` can break."""
+    own = frozenset(roles)
+    return replace(
+        problem,
+        apart=tuple(rule for rule in problem.apart if own & {rule.left, rule.right}),
+        near=tuple(rule for rule in problem.near if own & {rule.role, *rule.helpers}),
+        skew=tuple(rule for rule in problem.skew if own & {rule.role, *rule.counted}),
+    )
 
 
 def coupling_holds(problem: Problem, counts: Counts) -> bool:
