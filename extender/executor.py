@@ -16,6 +16,7 @@ import structlog
 
 from extender.barrier import Barrier
 from extender.config import Config
+from extender.gates import Gates
 from extender.metrics import Metrics
 from extender.places import Places
 from extender.ports import ClusterWrites
@@ -72,6 +73,7 @@ class Executor:
         self._touches = 0
         self._leaving: dict[str, str] = {}
         """Node by uid of members whose nominations are being cleared."""
+        self.gates = Gates(state, writes, self._spawn)
         self.places = Places(
             namespace=config.namespace,
             enabled=not config.guarded,

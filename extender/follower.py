@@ -77,6 +77,7 @@ class Follower:
                     break
                 self._take(current, notice)
             self._after_notices(reservation.key, now)
+            self._open_gates(reservation.key)
         self.executor.places.reconcile()
 
     def _filled(self, reservation: Reservation) -> Reservation:
@@ -121,6 +122,11 @@ class Follower:
             self.ledger.avoidance.give_up(gang, reason)
             self.move(reservation.key, Trigger.EXPIRED, reason.message)
             self.replan()
+
+    def _open_gates(self, key: str) -> None:
+        reservation, gang = self.ledger.get(key), self.state.gang(key)
+        if reservation is not None and gang is not None:
+            self.executor.gates.open_others(reservation, gang)
 
     def _after_notices(self, key: str, now: float) -> None:
         reservation = self.ledger.get(key)

@@ -154,6 +154,8 @@ class GangIndex(Forkable):
             source = min((source for source, _ in members), key=GANGS.index)
             namespace, _, name = key.partition("/")
             gang = source.read(namespace, name, pods, context)
+            if any(pod.scheduling_group for pod in pods):
+                gang = replace(gang, gated_together=True)
             self._gangs[key] = _relieved(gang, _of_this_life(self._done.get(key, {}), pods))
         self._stale = set()
         self.sorted = tuple(

@@ -257,6 +257,9 @@ class Gang:
     member is recreated by itself."""
     notes: tuple[str, ...] = ()
     """What its user should know although nothing is wrong, one sentence each."""
+    gated_together: bool = False
+    """Whether kube-scheduler tries no member while any of them is gated: pods of a PodGroup of Kubernetes
+    itself."""
     connector: str | None = None
     """How key-value caches go from prefill to decode members, for ``Policy.mixed_pairs``."""
 

@@ -258,11 +258,9 @@ def _belongs(pod: Pod, leader: Pod | None, objects: ForeignObjects) -> bool:
         return True
     if pod.owner.kind == "Pod":
         return leader is not None and pod.owner.uid == leader.uid
-    if leader is not None and 0 < pod.created_seconds < leader.created_seconds:
-        return False  # workers are made after their leader
     owner = objects.get(STATEFUL_SET, pod.namespace, pod.owner.name)
-    if owner is None:
-        return True
+    if owner is None:  # workers are made after their leader
+        return leader is None or not 0 < pod.created_seconds < leader.created_seconds
     if objects.owner(pod.namespace, pod.owner.reference) is None:
         return False  # the StatefulSet of this name is another one now
     above = controller_of(owner)

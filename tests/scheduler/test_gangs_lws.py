@@ -202,6 +202,15 @@ def test_workers_older_than_their_leader_are_no_members() -> None:
     assert gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
 
 
+def test_the_owner_tells_the_life_whatever_the_time() -> None:
+    """Clocks of API servers differ: a worker may look older than the leader that it was made for."""
+    group = lws(size=2)
+    leader, worker = pods_of(group)
+    leader["metadata"]["creationTimestamp"] = "2026-01-01T00:00:01Z"
+    gang = gang_of(cluster(FLEET, group, stateful_sets(group), leader, worker))
+    assert [m.pod for p in gang.podsets for m in p.members] == ["train-0", "train-0-1"]
+
+
 def test_late_workers_of_the_next_life_are_expected_beside_the_old_ones() -> None:
     """A recreated group under LeaderReady is planned whole while its old workers end."""
     group = lws(size=3, startup="LeaderReady")
