@@ -44,6 +44,9 @@ class Config:
     schedulers: tuple[str, ...] = ("default-scheduler",)
     """Names of the kube-schedulers that call us: only their pods are ours; empty for any. The admission
     objects list the same names."""
+    compatibility: bool = False
+    """Flavors of llmaz mean what its own scheduler plugin makes of them: labels alone, and one flavor with
+    an empty selector turns the order off."""
     rewrites: bool = False
     """Whether the webhook of manifests/webhook.yaml is installed: flavors are written into pods, and a gang
     may be placed on one that needs other pods than there are."""

@@ -140,7 +140,11 @@ async def _run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> No
 def _assemble(config: Config, client: KubeClient, solver: SolverProcess) -> Service:
     metrics = Metrics()
     ledger = Ledger()
-    state = ClusterState(rewrites=config.rewrites, schedulers=config.schedulers)
+    state = ClusterState(
+        rewrites=config.rewrites,
+        compatibility=config.compatibility,
+        schedulers=config.schedulers,
+    )
     writes = KubeWrites(client, EventRecorder(client, _identity(config)))
     latest: dict[str, GangAssignment] = {}
     reporter = Reporter(config, state, ledger, writes, latest)

@@ -216,13 +216,14 @@ def explain(gang: Gang, assignment: GangAssignment) -> str:
     """
     if not assignment.placed:
         reason = assignment.reason
-        return clipped(f"waits: {reason.message if reason else 'not decided yet'}")
+        text = f"waits: {reason.message if reason else 'not decided yet'}"
+        return clipped("; ".join((text, *gang.notes)))
     running = sum(len(podset.running) for podset in gang.podsets)
     parts = [_placed(gang, assignment, running)]
     parts += [
         f"{item.flavor} passed over: {item.reason.message}" for item in assignment.passed_over
     ]
-    return clipped("; ".join(parts))
+    return clipped("; ".join((*parts, *gang.notes)))
 
 
 def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:

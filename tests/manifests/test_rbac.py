@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
 from extender.certs import SecretStore, Serving
+from extender.places import placeholder
 from scheduler import keys
+from scheduler.foreign import LEADER_WORKER_SET, LLMAZ_SERVICE
 from scheduler.gang_object import gang_manifest
 from scheduler.kube import writes
 from scheduler.kube.client import ApiError, KubeClient
@@ -18,13 +21,16 @@ from scheduler.kube.events import EventRecorder
 from scheduler.kube.lease import LeaderElection, LeaseTiming
 from scheduler.kube.manifests import control_plane_manifests, load_manifests
 from scheduler.kube.reflector import Reflector
-from scheduler.kube.resources import PODS
+from scheduler.kube.resources import FOREIGN, PODS, TOPOLOGIES, Resource
 from scheduler.kube.watches import standard_sources
 from scheduler.kube.writes import PodRef
+from scheduler.model import GangAssignment, Resize, Slot
+from scheduler.reservation import Reservation, State
 from simulations.controlplane import ApiError as RefusedError
 from simulations.controlplane import Cluster
 from tests.manifests.test_writes import create_pod, small_gang
-from topology.keys import KUEUE_GROUP
+from topology.keys import NVIDIA_GPU, SCHEDULING_GROUP
+from topology.resources import Resources
 
 pytestmark = pytest.mark.e2e
 
@@ -144,40 +150,71 @@ async def lead(client: KubeClient, replica: PodRef) -> None:
     assert keys.LEADER not in metadata.get("labels", {})
 
 
-@pytest.fixture
-def with_kueue(manifests_cluster: Cluster) -> None:
-    """A cluster that serves Kueue's Topology."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    manifests_cluster.api.create(
-        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-        {
-            "metadata": {"name": f"topologies.{KUEUE_GROUP}"},
-            "spec": {
-                "group": KUEUE_GROUP,
-                "scope": "Cluster",
-                "names": {"kind": "Topology", "plural": "topologies"},
-                "versions": [
-                    {
-                        "name": "v1beta1",
-                        "served": True,
-                        "storage": True,
-                        "schema": {"openAPIV3Schema": schema},
-                    }
-                ],
-            },
-        },
-    )
+OTHERS = tuple(r for r in (TOPOLOGIES, *FOREIGN) if r.group not in ("apps", SCHEDULING_GROUP))
+"""Kinds of others, which a cluster serves only with their definitions."""
+GATED = {("", SCHEDULING_GROUP, "podgroups", verb) for verb in ("list", "watch")}
+"""Kubernetes' own PodGroups are served behind a feature gate: ``tests/e2e/test_podgroups.py`` reads them."""
 
-    def served() -> bool:
+
+def definition(resource: Resource) -> dict[str, Any]:
+    """A definition of the kind that takes anything."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    name = f"{resource.plural}.{resource.group}"
+    version = {"name": resource.versions[0], "served": True, "storage": True}
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "group": resource.group,
+            "scope": "Namespaced" if resource.namespaced else "Cluster",
+            "names": {"kind": resource.kind, "plural": resource.plural},
+            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+
+
+@pytest.fixture
+def with_others(manifests_cluster: Cluster) -> None:
+    """A cluster that serves the kinds of others that we read."""
+    api = manifests_cluster.api
+
+    def served(resource: Resource) -> bool:
         try:
-            return bool(manifests_cluster.api.get(f"/apis/{KUEUE_GROUP}/v1beta1/topologies"))
+            return bool(api.get(resource.path()))
         except RefusedError:
             return False  # not yet, or its storage is being set up
 
-    manifests_cluster.api.wait_for("Topology", served)
+    for resource in OTHERS:
+        definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        api.create(definitions, definition(resource))
+    for resource in OTHERS:
+        api.wait_for(resource.name, partial(served, resource), 30)
 
 
-@pytest.mark.usefixtures("with_kueue")
+async def hold_and_resize(client: KubeClient, cluster: Cluster, space: str) -> None:
+    """A placeholder comes and goes; groups get another number of members."""
+    request = Resources({"cpu": 100, NVIDIA_GPU: 8, "pods": 1})
+    slot = Slot(pod="p-0", uid="", role="r", rank=0, node="m1", request=request, late=True)
+    reservation = Reservation(
+        plan_id="p",
+        assignment=GangAssignment(namespace=space, gang="g", slots=(slot,)),
+        state=State.AWAITING,
+        since_seconds=0,
+    )
+    manifest = placeholder(NAMESPACE, "place-p-0", reservation, slot, None)
+    made = await writes.create_pod(client, manifest)
+    assert made.obj is not None, made.message
+    place = PodRef(namespace=NAMESPACE, name="place-p-0", uid=made.obj["metadata"]["uid"])
+    assert (await writes.nominate(client, place, "m1")).done
+    assert (await writes.delete_pod(client, place)).done
+    for resource in FOREIGN:
+        if resource.name in (LEADER_WORKER_SET, LLMAZ_SERVICE):
+            cluster.api.create(resource.path(space), {"metadata": {"name": "l"}, "spec": {}})
+            change = Resize(kind=resource.name, name="l", path=("spec", "size"), size=4)
+            changed = await writes.resize(client, space, change)
+            assert changed.obj is not None and changed.obj["spec"] == {"size": 4}
+
+
+@pytest.mark.usefixtures("with_others")
 def test_the_roles_are_what_the_service_calls(manifests_cluster: Cluster, space: str) -> None:
     """With the service's identity every call succeeds, and every granted right was used."""
     used: set[Right] = set()
@@ -187,11 +224,12 @@ def test_the_roles_are_what_the_service_calls(manifests_cluster: Cluster, space:
             client.used = used
             await watch_everything(client)
             await write_everything(client, manifests_cluster, space)
+            await hold_and_resize(client, manifests_cluster, space)
 
     asyncio.run(main())
     local = {NAMESPACE, "kube-system"}
     needed = {(name if name in local else "", *rest) for name, *rest in used}
-    assert needed == set(granted())
+    assert needed == set(granted()) - GATED
 
 
 @pytest.mark.parametrize(
