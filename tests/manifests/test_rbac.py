@@ -208,7 +208,10 @@ async def hold_and_resize(client: KubeClient, cluster: Cluster, space: str) -> N
     assert (await writes.delete_pod(client, place)).done
     for resource in FOREIGN:
         if resource.name in (LEADER_WORKER_SET, LLMAZ_SERVICE):
-            cluster.api.create(resource.path(space), {"metadata": {"name": "l"}, "spec": {}})
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            cluster.api.create(
+                resource.path(space), {**kind, "metadata": {"name": "l"}, "spec": {}}
+            )
             change = Resize(kind=resource.name, name="l", path=("spec", "size"), size=4)
             changed = await writes.resize(client, space, change)
             assert changed.obj is not None and changed.obj["spec"] == {"size": 4}
