@@ -230,9 +230,9 @@ def test_the_roles_are_what_the_service_calls(manifests_cluster: Cluster, space:
             await hold_and_resize(client, manifests_cluster, space)
 
     asyncio.run(main())
-    local = {NAMESPACE, "kube-system"}
-    needed = {(name if name in local else "", *rest) for name, *rest in used}
-    assert needed == set(granted()) - GATED
+    allowed = set(granted())
+    needed = {right if right in allowed else ("", *right[1:]) for right in used}
+    assert needed == allowed - GATED
 
 
 @pytest.mark.parametrize(
