@@ -129,8 +129,9 @@ def starts_at_its_minimum(rig: Rig, form: Form) -> None:
     items = [form.group(), *(form.member(rig, f"train-{index}") for index in range(4))]
     manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     Workloads(rig.cluster).kubectl("apply", "-n", rig.name, "-f", "-", stdin=manifests)
-    status = rig.wait_phase("train", "Waiting", reason="Insufficient")
-    assert "4 of 4 members present; 2 of 3 members fit" in status["message"]
+    why = "4 of 4 members present; 2 of 3 members fit"
+    rig.cluster.api.wait_for(why, lambda: why in rig.status("train").get("message", ""))
+    assert rig.wait_phase("train", "Waiting")["reason"] == "Insufficient"
     assert not [name for name in rig.places() if name.startswith("train")]
     rig.add_nodes(1)
     three = wait_places(rig, 3)
