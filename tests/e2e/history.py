@@ -34,10 +34,15 @@ class Life:
     ended: bool = False
 
     @property
+    def complete(self) -> bool:
+        """Whether all of its members were bound."""
+        return len(self.bound) == self.size
+
+    @property
     def whole(self) -> bool:
-        """Whether all of its members were bound, and at once."""
+        """Whether they were bound at once."""
         burst = max(self.at, default=0) - min(self.at, default=0) <= _BURST_SECONDS
-        return len(self.bound) == self.size and burst
+        return self.complete and burst
 
 
 class History:
