@@ -35,8 +35,10 @@ _READY_SECONDS = 30.0
 
 FAST_LEADER_ELECTION = {
     "leaderElect": True,
-    "leaseDuration": "2s",
-    "renewDeadline": "1500ms",
+    "leaseDuration": "4s",
+    # A kube-scheduler that cannot renew in time ends itself, and nobody here would start it again: this must
+    # outlast the worst moment of two busy cores.
+    "renewDeadline": "3500ms",
     "retryPeriod": "500ms",
     "resourceName": "kube-scheduler",
     "resourceNamespace": "kube-system",
