@@ -29,8 +29,12 @@ BARE_SUPPRESSION = re.compile(
 
 
 def test_modules_fit_in_a_head() -> None:
-    """No module is longer than 400 lines."""
-    sizes = {name(path): len(path.read_text().splitlines()) for path in modules()}
+    """No module is longer than 400 lines, tests included; generated ones are as long as they are."""
+    sizes = {
+        name(path): len(_lines(path))
+        for path in files()
+        if path.suffix == ".py" and "_pb2" not in path.name
+    }
     assert {path: lines for path, lines in sizes.items() if lines > MODULE_LINES} == {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import Any
 
@@ -16,7 +15,8 @@ from scheduler.gangs.unfold import unfold
 from scheduler.model import Code
 from scheduler.state import ClusterState
 from tests.objects import Object, node, pod
-from tests.properties.test_parsers import JSON, WORDS
+from tests.properties.damage import damaged
+from tests.properties.test_parsers import JSON
 from topology import keys
 from topology.untyped import mapping, text
 
@@ -124,32 +124,10 @@ SAID = re.compile(r"(Pod|PodGroup|DisaggregatedSet|LeaderWorkerSet|OpenModel) [^
 """Object and field."""
 
 
-def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [at] if at else []
-    items: Any = value.items() if isinstance(value, dict) else ()
-    items = enumerate(value) if isinstance(value, list) else items
-    for key, inner in items:
-        found += _places(inner, (*at, key))
-    return found
-
-
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Object]:
     """The objects, two of them damaged in up to three places, some missing, in any order."""
-    objects = copy.deepcopy(OBJECTS)
-    for obj in draw(st.lists(st.sampled_from(objects), max_size=2)):
-        for _ in range(draw(st.integers(1, 3))):
-            places = [p for p in _places(obj) if p not in (("kind",), ("apiVersion",))]
-            if not places:
-                break
-            *way, last = draw(st.sampled_from(places))
-            inner: Any = obj
-            for key in way:
-                inner = inner[key]
-            if draw(st.booleans()):
-                inner[last] = draw(JSON | WORDS)
-            else:
-                del inner[last]
+    objects = draw(damaged(OBJECTS))
     gone = draw(st.lists(st.sampled_from(range(len(objects))), max_size=3))
     order = draw(st.permutations(range(len(objects))))
     return [objects[index] for index in order if index not in gone]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +18,8 @@ from scheduler.snapshot_json import dump, load
 from scheduler.solve import solve
 from scheduler.solve.check import verify
 from tests.objects import Object, node
-from tests.properties.test_parsers import JSON, WORDS
+from tests.properties.damage import damaged
+from tests.properties.test_parsers import JSON
 from tests.workloads.groups import (
     apply,
     cluster,
@@ -88,32 +87,10 @@ SAID = re.compile(r"(Pod|LeaderWorkerSet|OpenModel|Service|Playground) [^:]*: \S
 """Object and field."""
 
 
-def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [at] if at else []
-    items: Any = value.items() if isinstance(value, dict) else ()
-    items = enumerate(value) if isinstance(value, list) else items
-    for key, inner in items:
-        found += _places(inner, (*at, key))
-    return found
-
-
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Object]:
     """The objects in any order, some missing, two of them with up to three values replaced or taken out."""
-    objects = copy.deepcopy(REAL)
-    for obj in draw(st.lists(st.sampled_from(objects), max_size=2)):
-        for _ in range(draw(st.integers(1, 3))):
-            places = [p for p in _places(obj) if p not in (("kind",), ("apiVersion",))]
-            if not places:
-                break
-            *way, last = draw(st.sampled_from(places))
-            inner: Any = obj
-            for key in way:
-                inner = inner[key]
-            if draw(st.booleans()):
-                inner[last] = draw(JSON | WORDS)
-            else:
-                del inner[last]
+    objects = draw(damaged(REAL))
     gone = draw(st.sets(st.sampled_from(range(len(objects))), max_size=8))
     return [objects[i] for i in draw(st.permutations(range(len(objects)))) if i not in gone]
 

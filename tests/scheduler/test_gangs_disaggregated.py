@@ -10,131 +10,22 @@ from typing import Any
 import pytest
 
 from extender.tools.inputs import understand
-from scheduler.gangs.lws_pods import group
 from scheduler.gangs.unfold import unfold
-from scheduler.model import Code, Gang, TopologyRequest
-from scheduler.policy import Policy
-from scheduler.solve import solve
-from scheduler.solve.check import verify
-from scheduler.state import ClusterState
-from tests.objects import Object, flavor, node, state_of
+from scheduler.model import Code
+from tests.objects import Object, state_of
+from tests.workloads.disaggregated import (
+    DECODE,
+    FLEET,
+    PREFILL,
+    Made,
+    blocked,
+    role,
+    roles,
+    whole_set,
+)
 from topology import keys
 
-FLEET = [
-    node(f"n{z}{b}{r}{h}", "h100", {keys.ZONE: z, keys.BLOCK: f"{z}{b}", keys.RACK: f"{z}{b}{r}"})
-    for z in "12"
-    for b in "12"
-    for r in "12"
-    for h in "12"
-]
-"""Two zones of two blocks of two racks of two nodes with 8 cards."""
-
 RECORDED = Path(__file__).parents[1] / "fixtures/workloads/disaggregated-set.json"
-
-
-def role(name: str, replicas: int, size: int = 1, gpus: int = 1, **given: Any) -> Object:
-    """One role; ``given`` are fields of the role (``metadata``) and of its LeaderWorkerSet."""
-    template = {
-        "spec": {"containers": [{"name": "c", "resources": {"requests": {keys.NVIDIA_GPU: gpus}}}]}
-    }
-    made: Object = {"name": name, "metadata": given.pop("metadata", {})}
-    if "scaling" in given:
-        made["scaling"] = given.pop("scaling")
-    annotations = given.pop("annotations", {})
-    policy = given.pop("restartPolicy", "RecreateGroupOnPodRestart")
-    made["spec"] = {
-        "replicas": replicas,
-        "leaderWorkerTemplate": {
-            "size": size,
-            "workerTemplate": {**template, "metadata": {"annotations": annotations}},
-            "restartPolicy": policy,
-        },
-        **given,
-    }
-    return made
-
-
-def whole_set(*roles: Object, metadata: Object | None = None, **spec: Any) -> Object:
-    """The DisaggregatedSet ``default/pd``."""
-    return {
-        "apiVersion": f"{keys.DISAGGREGATED_GROUP}/v1",
-        "kind": "DisaggregatedSet",
-        "metadata": {"name": "pd", "namespace": "default", "uid": "uid-pd", **(metadata or {})},
-        "spec": {"roles": list(roles), **spec},
-    }
-
-
-PREFILL, DECODE = role("prefill", 2, gpus=4), role("decode", 4, gpus=1)
-
-
-class Made:
-    """What the controllers make of a DisaggregatedSet; a test changes it as a cluster does."""
-
-    def __init__(self, of: Object) -> None:
-        self.of = of
-        self.sets: dict[str, Object] = {}
-        self.pods: dict[str, Object] = {}
-        for lws in unfold(of):
-            name = lws["metadata"]["name"]
-            metadata = {**lws["metadata"], "uid": f"uid-{name}"}
-            self.sets[name] = {**lws, "metadata": metadata}
-            self.grow(name, lws["spec"]["replicas"])
-
-    def grow(self, name: str, replicas: int) -> None:
-        """The pods that a LeaderWorkerSet of so many replicas lacks."""
-        lws = self.sets[name]
-        for index in range(replicas):
-            for pod in group(lws, index):
-                self.pods.setdefault(pod["metadata"]["name"], _alive(pod))
-
-    def scale(self, name: str, replicas: int) -> None:
-        """As the controller does; pods come or go by ``grow`` and ``drop``."""
-        self.sets[name] = {
-            **self.sets[name],
-            "spec": {**self.sets[name]["spec"], "replicas": replicas},
-        }
-
-    def drop(self, *parts: str) -> None:
-        """Without the pods that have one of these in their names."""
-        for name in [name for name in self.pods if any(part in name for part in parts)]:
-            del self.pods[name]
-
-    def run(self, *parts: str, on: str = "n1111") -> None:
-        """Put the pods that have one of these in their names (or all) on a node."""
-        for name, pod in self.pods.items():
-            if not parts or any(part in name for part in parts):
-                self.pods[name] = {**pod, "spec": {**pod["spec"], "nodeName": on}}
-
-    def state(self, *more: Object) -> ClusterState:
-        """Fleet, owners and pods."""
-        return state_of([*FLEET, *more, self.of, *self.sets.values(), *self.pods.values()])
-
-    def gang(self, part: int = 0, *more: Object) -> Gang:
-        """The gang of one slice."""
-        prefix = f"default/pd-{part}-"
-        (gang,) = [g for g in self.state(*more).gangs() if g.key.startswith(prefix)]
-        return gang
-
-    def lws(self, name: str, part: int = 0) -> str:
-        """The name of a role's LeaderWorkerSet."""
-        return next(n for n in self.sets if n.startswith(f"pd-{part}-") and n.endswith(name))
-
-
-def _alive(pod: Object | Mapping[str, Any]) -> Object:
-    metadata = {**pod["metadata"], "uid": f"uid-{pod['metadata']['name']}"}
-    metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
-    return {**pod, "metadata": metadata, "spec": {**pod["spec"], "priority": 0}}
-
-
-def roles(gang: Gang) -> dict[str, tuple[int, int, int]]:
-    """Role -> size, minimum, members that exist."""
-    return {p.role: (p.size, p.min_count, sum(1 for m in p.members if m.uid)) for p in gang.podsets}
-
-
-def blocked(gang: Gang) -> str:
-    """Code and sentence of a gang that cannot be planned."""
-    assert gang.blocked is not None
-    return f"{gang.blocked.code}: {gang.blocked.message}"
 
 
 # -- what is a gang ----------------------------------------------------------------------------------
@@ -329,6 +220,38 @@ def test_pods_without_any_owner_known() -> None:
     assert (gang.blocked, roles(gang)) == (None, {"decode": (4, 4, 4), "prefill": (2, 2, 2)})
 
 
+# -- lives -------------------------------------------------------------------------------------------
+
+
+def test_roots_are_what_rebuilds_the_slice() -> None:
+    """A leader of each replica; where a replica is not rebuilt whole, all of its pods."""
+    made = Made(
+        whole_set(role("prefill", 1, size=2), role("decode", 1, size=2, restartPolicy="None"))
+    )
+    prefill, decode = made.lws("prefill"), made.lws("decode")
+    assert set(made.gang().roots) == {
+        f"uid-{prefill}-0",
+        f"uid-{decode}-0",
+        f"uid-{decode}-0-1",
+    }
+
+
+def test_pods_of_the_last_life_are_no_members() -> None:
+    """A worker that hangs on while its leader is gone for good: nobody of this life exists yet."""
+    made = Made(whole_set(role("prefill", 1, size=2), role("decode", 1, size=2)))
+    leader = f"{made.lws('prefill')}-0"
+    made.drop("decode")
+    del made.pods[leader]
+    worker = made.pods[f"{leader}-1"]
+    # The StatefulSet of workers is the leader's, and goes with it; while that takes, the leader owns it.
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": leader, "uid": "old", "controller": True}
+    metadata = {**worker["metadata"], "ownerReferences": [owner]}
+    made.pods[f"{leader}-1"] = {**worker, "metadata": metadata}
+    gang = made.gang()
+    assert gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
+    assert [podset.members for podset in gang.podsets] == [()]
+
+
 # -- scaling -----------------------------------------------------------------------------------------
 
 
@@ -412,179 +335,3 @@ def test_replicas_of_several_pods_are_not_torn(given: dict[str, Any]) -> None:
     gang = made.gang()
     assert roles(gang)["decode-worker"] == (2, 2, 2)
     assert [note.partition(":")[0] for note in gang.notes] == ["role decode starts whole"]
-
-
-# -- where -------------------------------------------------------------------------------------------
-
-
-def test_roles_stand_near_each_other() -> None:
-    """The innermost level above the host is preferred."""
-    gang = Made(whole_set(PREFILL, DECODE)).gang()
-    assert gang.topology == TopologyRequest(preferred="rack")
-
-
-@pytest.mark.parametrize("kind", ["ExclusiveSlice", "ExclusiveTopology"])
-def test_the_placement_policy_is_a_required_level(kind: str) -> None:
-    """By label key; near each other inside it all the same."""
-    policy = {"type": kind, "topology": keys.BLOCK}
-    gang = Made(whole_set(PREFILL, DECODE, placementPolicy=policy)).gang()
-    assert gang.topology == TopologyRequest(required="block", preferred="rack")
-
-
-@pytest.mark.parametrize("kind", ["None", None, [], {"x": 1}, 7])
-def test_no_placement_policy(kind: Any) -> None:
-    """``None``, and what is no type at all, demands nothing, whatever the key says."""
-    policy = {"type": kind, "topology": keys.BLOCK}
-    gang = Made(whole_set(PREFILL, DECODE, placementPolicy=policy)).gang()
-    assert gang.topology == TopologyRequest(preferred="rack")
-
-
-def test_what_the_user_prefers_is_left_alone() -> None:
-    """On the DisaggregatedSet itself, which hands nothing on to its pods."""
-    own = {"annotations": {"muster.dev/gang-topology-preferred": "zone"}}
-    gang = Made(whole_set(PREFILL, DECODE, metadata=own)).gang()
-    assert gang.topology == TopologyRequest(preferred="zone")
-
-
-def test_annotations_of_the_set_and_of_its_roles() -> None:
-    """Flavors of the whole set, a level of one role, the connector between them."""
-    own = {"muster.dev/flavors": "h100", "muster.dev/kv-connector": "nixl"}
-    near = {"annotations": {"muster.dev/topology-required": "host"}}
-    made = Made(whole_set(role("prefill", 2, metadata=near), DECODE, metadata={"annotations": own}))
-    gang = made.gang(0, flavor("h100", nodeSelector={"x": "y"}))
-    assert gang.blocked is None
-    assert ([one.name for one in gang.flavors], gang.connector) == (["h100"], "nixl")
-    levels = {podset.role: podset.topology.required for podset in gang.podsets}
-    assert levels == {"decode": None, "prefill": "host"}
-
-
-def test_exclusive_replicas_are_roles_of_their_own() -> None:
-    """Each replica of prefill has a rack for itself; its pods carry affinity to each other only."""
-    annotation = {"annotations": {keys.LWS_EXCLUSIVE: keys.RACK}}
-    made = Made(whole_set(role("prefill", 2, size=2, metadata=annotation), DECODE))
-    gang = made.gang()
-    assert gang.blocked is None
-    found = {p.role: (p.size, p.group, p.group_topology.required) for p in gang.podsets}
-    assert found == {
-        "decode": (4, None, None),
-        "prefill-0-leader": (1, "prefill-0", "rack"),
-        "prefill-0-worker": (1, "prefill-0", "rack"),
-        "prefill-1-leader": (1, "prefill-1", "rack"),
-        "prefill-1-worker": (1, "prefill-1", "rack"),
-    }
-
-
-def test_a_label_that_only_the_policy_names_is_a_level() -> None:
-    """A key of node labels that nobody else knows."""
-    row = "example.com/row"
-    nodes = [node(f"x{i}", labels={row: str(i)}) for i in (1, 2)]
-    made = Made(
-        whole_set(PREFILL, DECODE, placementPolicy={"type": "ExclusiveSlice", "topology": row})
-    )
-    (gang,) = state_of([*nodes, made.of, *made.sets.values(), *made.pods.values()]).gangs()
-    assert (gang.blocked, gang.topology.required) == (None, row)
-
-
-# -- what goes wrong ---------------------------------------------------------------------------------
-
-
-def test_a_domain_that_no_node_has_names_the_set() -> None:
-    """The user wrote it in the placement policy."""
-    policy = {"type": "ExclusiveSlice", "topology": "example.com/rwo"}
-    gang = Made(whole_set(PREFILL, DECODE, placementPolicy=policy)).gang()
-    at = "DisaggregatedSet default/pd: spec.placementPolicy.topology"
-    assert blocked(gang).startswith(f"InvalidRequest: {at}: unknown level 'example.com/rwo'")
-
-
-def test_a_flavor_that_does_not_exist_names_the_set() -> None:
-    """The user wrote it on the DisaggregatedSet."""
-    own = {"annotations": {"muster.dev/flavors": "h1000"}}
-    gang = Made(whole_set(PREFILL, DECODE, metadata=own)).gang()
-    assert blocked(gang).startswith(
-        "InvalidRequest: DisaggregatedSet default/pd: muster.dev/flavors"
-    )
-
-
-def test_roots_are_what_rebuilds_the_slice() -> None:
-    """A leader of each replica; where a replica is not rebuilt whole, all of its pods."""
-    made = Made(
-        whole_set(role("prefill", 1, size=2), role("decode", 1, size=2, restartPolicy="None"))
-    )
-    prefill, decode = made.lws("prefill"), made.lws("decode")
-    assert set(made.gang().roots) == {
-        f"uid-{prefill}-0",
-        f"uid-{decode}-0",
-        f"uid-{decode}-0-1",
-    }
-
-
-def test_pods_of_the_last_life_are_no_members() -> None:
-    """A worker that hangs on while its leader is gone for good: nobody of this life exists yet."""
-    made = Made(whole_set(role("prefill", 1, size=2), role("decode", 1, size=2)))
-    leader = f"{made.lws('prefill')}-0"
-    made.drop("decode")
-    del made.pods[leader]
-    worker = made.pods[f"{leader}-1"]
-    # The StatefulSet of workers is the leader's, and goes with it; while that takes, the leader owns it.
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": leader, "uid": "old", "controller": True}
-    metadata = {**worker["metadata"], "ownerReferences": [owner]}
-    made.pods[f"{leader}-1"] = {**worker, "metadata": metadata}
-    gang = made.gang()
-    assert gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
-    assert [podset.members for podset in gang.podsets] == [()]
-
-
-# -- with the solver ---------------------------------------------------------------------------------
-
-
-def placed(state: ClusterState) -> dict[str, set[str]]:
-    """Gang (set and slice) -> the racks that its new members were given; empty where it waits."""
-    snapshot = state.snapshot()
-    plan = solve(snapshot, Policy())
-    assert verify(snapshot, plan) == ()
-    return {
-        a.gang.rpartition("-")[0]: {slot.node[:-1] for slot in a.slots} if a.placed else set()
-        for a in plan.assignments
-    }
-
-
-def test_three_slices_on_a_fabric_of_three_tiers() -> None:
-    """2 x 4 + 4 x 1 cards fit in a rack of 16: each slice stands in one, and no two in the same."""
-    made = Made(whole_set(PREFILL, DECODE, slices=3))
-    racks = placed(made.state())
-    assert [len(racks[f"pd-{part}"]) for part in range(3)] == [1, 1, 1]
-    assert len(set.union(*racks.values())) == 3
-
-
-def test_a_slice_that_has_no_room_waits_whole() -> None:
-    """24 cards are free: two slices of 12, and nothing of the third."""
-    made = Made(whole_set(PREFILL, DECODE, slices=3))
-    small = FLEET[:3]
-    state = state_of([*small, made.of, *made.sets.values(), *made.pods.values()])
-    assert sorted(len(racks) > 0 for racks in placed(state).values()) == [False, True, True]
-
-
-def test_slices_keep_apart_as_the_policy_says() -> None:
-    """ExclusiveSlice by block: three slices in three of the four blocks."""
-    policy = {"type": "ExclusiveSlice", "topology": keys.BLOCK}
-    made = Made(whole_set(PREFILL, DECODE, slices=3, placementPolicy=policy))
-    racks = placed(made.state())
-    blocks = [{rack[:3] for rack in some} for some in racks.values()]
-    assert [len(some) for some in blocks] == [1, 1, 1]
-    assert len(set.union(*blocks)) == 3
-
-
-def test_added_decode_members_come_together_and_near() -> None:
-    """Decode 4 -> 6 beside the slice that runs in a rack; without room for both, neither is placed."""
-    made = Made(whole_set(PREFILL, DECODE))
-    made.run("prefill", on="n1111")
-    made.run("decode", on="n1112")
-    decode = made.lws("decode")
-    made.scale(decode, 6)
-    made.grow(decode, 6)
-    assert placed(made.state()) == {"pd-0": {"n111"}}
-    made.scale(decode, 9)
-    made.grow(decode, 9)
-    two = [item for item in FLEET if item["metadata"]["name"] in ("n1111", "n1112")]
-    state = state_of([*two, made.of, *made.sets.values(), *made.pods.values()])
-    assert placed(state) == {"pd-0": set()}
