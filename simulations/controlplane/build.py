@@ -231,10 +231,16 @@ def find_or_build(progress: Progress = to_stderr) -> Binaries:
 def find_or_build_managers(progress: Progress = to_stderr) -> dict[str, Path]:
     """Folder of each of `MANAGERS` by its name: its program, `crds/` and `webhooks/`.
 
-    Built when needed, which takes minutes once; programs of the user's own are not looked for.
-    Raises `ControlPlaneUnavailable`.
+    Built when needed, which takes minutes once. `$MUSTER_LWS` names a folder of this form with
+    another release of LeaderWorkerSet, which then serves. Raises `ControlPlaneUnavailable`.
     """
-    return _build_missing(MANAGERS, progress)
+    folders = _build_missing(MANAGERS, progress)
+    other = os.environ.get("MUSTER_LWS")
+    if other:
+        if not Path(other, "lws-manager").is_file():
+            raise ControlPlaneUnavailable(f"$MUSTER_LWS: {other} has no lws-manager")
+        folders["lws"] = Path(other)
+    return folders
 
 
 def _build_missing(modules: Sequence[Module], progress: Progress) -> dict[str, Path]:

@@ -9,6 +9,7 @@ names of nodes differ from run to run, everything else must not.
 from __future__ import annotations
 
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ KINDS = (
 """What kubectl is asked for, owners before what they own."""
 
 _QUIET_SECONDS = 2.0
+OTHER_LWS = bool(os.environ.get("MUSTER_LWS"))
+"""Whether another release of LeaderWorkerSet than the pinned one runs: only its cases are recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,9 @@ WITH_NODES = (
 )
 """Pods are bound."""
 
+WITH_SLICES = (Case(name="disaggregated-slices", pods=18),)
+"""Recorded with `$MUSTER_LWS` at v0.10 only: the release that is pinned knows no slices."""
+
 NODES = Fleet(
     pools=(
         Pool(prefix="a10", count=1, device="a10"),
@@ -81,7 +87,7 @@ NODES = Fleet(
 
 
 def record_all(workloads: Workloads) -> dict[str, dict[str, Any]]:
-    """Every case by its name, side by side; adds nodes to the cluster for some of them."""
+    """Every case of the pinned releases by its name, side by side; adds nodes to the cluster for some."""
     with ThreadPoolExecutor(len(WITHOUT_NODES)) as pool:
         lists = [*pool.map(lambda case: record(workloads, case), WITHOUT_NODES)]
         workloads.cluster.add_nodes(NODES.nodes())
@@ -142,7 +148,8 @@ def main() -> None:
     with temporary_cluster() as cluster:
         workloads = Workloads(cluster)
         workloads.up()
-        for name, recorded in record_all(workloads).items():
+        slices = {case.name: record(workloads, case) for case in WITH_SLICES} if OTHER_LWS else {}
+        for name, recorded in (slices or record_all(workloads)).items():
             text = json.dumps(recorded, indent=1, ensure_ascii=False)
             (FOLDER / f"{name}.json").write_text(text + "\n")
             print(f"{name}: {len(recorded['items'])} objects")

@@ -1,6 +1,7 @@
 """DisaggregatedSets of the real manager: whole slices, roles near each other, scaled without harm.
 
-The release of LeaderWorkerSet that runs here (v0.9) knows no `slices`: a slice is a set of its own.
+The release of LeaderWorkerSet that the proxy of Go modules serves (v0.9) knows no `slices`: a slice is
+a set of its own there. With `$MUSTER_LWS` at v0.10 three slices are those of one set.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pytest
 
 from tests.e2e.rig import GANGS, Object
 from tests.e2e.workload_rig import WorkloadRig
-from topology.keys import BLOCK, DISAGGREGATED_NAME, LWS_NAME, RACK, ZONE
+from topology.keys import BLOCK, DISAGGREGATED_NAME, DISAGGREGATED_SLICE, LWS_NAME, RACK, ZONE
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +44,21 @@ def slices(work: WorkloadRig, *names: str, prefill: int = 2, decode: int = 4) ->
     work.apply(*(work.disaggregated_set(name, **sizes) for name in names))
 
 
+def three_slices(work: WorkloadRig) -> tuple[str, ...]:
+    """Three slices, by the names that `pods` knows them by: of one set where the manager has slices."""
+    kind = "customresourcedefinitions/disaggregatedsets.disaggregatedset.x-k8s.io"
+    crd = work.cluster.api.get(f"/apis/apiextensions.k8s.io/v1/{kind}")
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    names = tuple(f"chat-{number}" for number in range(3))
+    if "slices" not in schema["spec"]["properties"]:
+        slices(work, *names)
+        return names
+    made = work.disaggregated_set("chat", prefill=(2, PREFILL), decode=(4, DECODE))
+    made["spec"]["slices"] = 3
+    work.apply(made)
+    return names
+
+
 def build(work: WorkloadRig, fabric: Mapping[Place, Sequence[int]]) -> dict[str, Place]:
     """Nodes of the fabric, each with its place."""
     where = {}
@@ -66,12 +82,14 @@ def has_room(free: Sequence[int]) -> bool:
 
 
 def pods(work: WorkloadRig, name: str) -> list[Object]:
-    """The pods of a set."""
-    return [
-        pod
-        for pod in work.pods()
-        if pod["metadata"].get("labels", {}).get(DISAGGREGATED_NAME) == name
-    ]
+    """The pods of a set, or of one slice of a set with several: `<set>-<slice>`."""
+    found = []
+    for pod in work.pods():
+        labels = pod["metadata"].get("labels", {})
+        own = labels.get(DISAGGREGATED_NAME, "")
+        if name in (own, f"{own}-{labels.get(DISAGGREGATED_SLICE)}"):
+            found.append(pod)
+    return found
 
 
 def places(work: WorkloadRig, name: str) -> dict[str, str]:
@@ -145,8 +163,7 @@ def test_three_slices_on_a_fabric_of_three_tiers(work: WorkloadRig) -> None:
     for node in late:
         work.cordon(node)
 
-    slices(work, "chat-0", "chat-1", "chat-2")
-    bound = {f"chat-{number}" for number in range(3)}
+    bound = set(three_slices(work))
     api = work.cluster.api
     api.wait_for("two slices", lambda: sum(len(places(work, s)) == 6 for s in bound) == 2, 30)
     [third] = [name for name in bound if not places(work, name)]

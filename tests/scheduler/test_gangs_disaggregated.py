@@ -25,7 +25,10 @@ from tests.workloads.disaggregated import (
 )
 from topology import keys
 
-RECORDED = Path(__file__).parents[1] / "fixtures/workloads/disaggregated-set.json"
+FIXTURES = Path(__file__).parents[1] / "fixtures/workloads"
+RECORDED = FIXTURES / "disaggregated-set.json"
+WITH_SLICES = FIXTURES / "disaggregated-slices.json"
+"""One set of three slices, by the real manager of LWS v0.10."""
 
 
 # -- what is a gang ----------------------------------------------------------------------------------
@@ -46,6 +49,34 @@ def test_slices_that_the_real_manager_made() -> None:
         leaders = {member.uid for podset in gang.podsets for member in podset.members}
         assert set(gang.roots) == leaders
         assert gang.incarnation in leaders
+
+
+def test_slices_of_one_set_that_the_real_manager_made() -> None:
+    """Three slices as LWS v0.10 makes them are three gangs of one workload, each whole by itself."""
+    recorded = json.loads(WITH_SLICES.read_text())["items"]
+    gangs = {gang.name: gang for gang in state_of([*FLEET, *recorded]).gangs()}
+    assert [name.rpartition("-")[0] for name in sorted(gangs)] == ["chat-0", "chat-1", "chat-2"]
+    for gang in gangs.values():
+        assert roles(gang) == {"decode": (4, 4, 4), "prefill": (2, 2, 2)}
+        assert (gang.workload, gang.blocked) == ("DisaggregatedSet/chat", None)
+
+
+def test_the_emulation_makes_the_slices_of_the_real_manager() -> None:
+    """LeaderWorkerSets of a set with slices: the same but for the revision, a hash of the manager's own."""
+    recorded = json.loads(WITH_SLICES.read_text())["items"]
+    [whole] = [item for item in recorded if item["kind"] == "DisaggregatedSet"]
+    sets = [item for item in recorded if item["kind"] == "LeaderWorkerSet"]
+
+    def said(lws: Object | Mapping[str, Any]) -> Any:
+        labels = dict(lws["metadata"]["labels"])
+        revision = labels.pop(keys.DISAGGREGATED_REVISION)
+        template = lws["spec"]["leaderWorkerTemplate"]["workerTemplate"]
+        inner = {k: v for k, v in template["metadata"]["labels"].items() if v != revision}
+        return lws["metadata"]["name"].replace(revision, ""), labels, inner, lws["spec"]["replicas"]
+
+    made = sorted(map(said, unfold(whole)), key=str)
+    assert made == sorted(map(said, sets), key=str)
+    assert len(made) == 6
 
 
 def test_the_emulation_makes_what_the_real_manager_made() -> None:
