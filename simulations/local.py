@@ -17,21 +17,24 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scheduler import keys
 from scheduler.kube.manifests import (
     api_path,
     control_plane_manifests,
     scheduler_config,
     webhook_manifests,
 )
-from simulations.controlplane import Cluster
+from simulations.controlplane import Api, ApiError, Cluster
 from simulations.controlplane.pki import SERVICE_GROUP
 from simulations.controlplane.processes import Process, free_ports
 
 _READY_SECONDS = 30.0
+_IN_FORCE_SECONDS = 30.0
 
 FAST_LEADER_ELECTION = {
     "leaderElect": True,
@@ -48,6 +51,48 @@ FAST_LEADER_ELECTION = {
 
 class MusterDidNotStart(Exception):
     """The service did not become ready; the text ends with its log."""
+
+
+def install(api: Api, manifests: Sequence[Mapping[str, Any]]) -> None:
+    """Apply manifests of Muster, the policy among them, and return when the API server acts on them."""
+    for manifest in manifests:
+        api.apply(api_path(manifest), manifest)
+    wait_in_force(api, manifests)
+
+
+def wait_in_force(api: Api, manifests: Iterable[Mapping[str, Any]]) -> None:
+    """Return when kinds and policy that were applied are in use. Raises ``TimeoutError``.
+
+    The API server looks for new policies once a second. A member that is created before that is a
+    plain pod for ever: kube-scheduler binds it and nobody asks Muster.
+    """
+    for manifest in manifests:
+        if manifest["kind"] == "CustomResourceDefinition":
+            spec = manifest["spec"]
+            path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+            api.wait_for(f"{path} to be served", partial(_served, api, path), _IN_FORCE_SECONDS)
+    api.wait_for("the admission policy", lambda: gates_members(api), _IN_FORCE_SECONDS)
+
+
+def gates_members(api: Api) -> bool:
+    """Whether a member would be gated if it were created now; tried without creating it."""
+    body = {
+        "metadata": {"name": "would-be-gated", "annotations": {keys.GANG: "probe"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
+    path = "/api/v1/namespaces/default/pods"
+    pod = api.request("POST", path, body, query={"dryRun": "All"})
+    return {"name": keys.GATE} in pod["spec"].get("schedulingGates", ())
+
+
+def _served(api: Api, path: str) -> bool:
+    try:
+        api.get(path)
+        return True
+    except ApiError as error:
+        if error.code in (404, 429):  # not known yet; known, but its storage is being set up
+            return False
+        raise
 
 
 class LocalMuster:
@@ -104,11 +149,10 @@ class LocalMuster:
         """
         self._settings["rewrites"] = webhook
         group = {"kind": "Group", "name": SERVICE_GROUP, "apiGroup": "rbac.authorization.k8s.io"}
-        manifests = control_plane_manifests(group)
-        if webhook:
-            manifests += webhook_manifests(self.url, self.ca.read_bytes())
-        for manifest in manifests:
-            self.cluster.api.apply(api_path(manifest), manifest)
+        install(self.cluster.api, control_plane_manifests(group))
+        if webhook:  # fails closed, so nothing can be tried through it before `start`
+            for manifest in webhook_manifests(self.url, self.ca.read_bytes()):
+                self.cluster.api.apply(api_path(manifest), manifest)
         self.configure_scheduler(guarded=guarded)
 
     def configure_scheduler(self, *, guarded: bool = False) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from scheduler import keys
+from simulations.local import gates_members
 from tests.ground.rig import Object, Rig
 from topology.keys import NVIDIA_GPU
 
@@ -78,12 +79,7 @@ def policy(rig: Rig) -> Iterator[Rig]:
     api.create(f"{API}/mutatingadmissionpolicies", POLICY)
     api.create(f"{API}/mutatingadmissionpolicybindings", BINDING)
 
-    def works() -> bool:
-        probe = rig.create("probe", spec={"schedulerName": "nobody"}, annotations={keys.GANG: "g"})
-        api.delete(rig.path("probe"), grace_seconds=0)
-        return "schedulingGates" in probe["spec"]
-
-    api.wait_for("the policy to be in force", works)
+    api.wait_for("the policy to be in force", lambda: gates_members(api), 30.0)
     yield rig
     api.delete(f"{API}/mutatingadmissionpolicybindings/{NAME}")
     api.delete(f"{API}/mutatingadmissionpolicies/{NAME}")

@@ -12,6 +12,7 @@ from scheduler.kube.client import KubeClient
 from scheduler.kube.manifests import api_path, control_plane_manifests
 from simulations.controlplane import Binaries, Cluster, temporary_cluster
 from simulations.controlplane.pki import SERVICE_GROUP
+from simulations.local import wait_in_force
 from topology.keys import KWOK_NODE
 
 _NUMBER = itertools.count(1)
@@ -27,14 +28,16 @@ def manifests_cluster(control_plane: Binaries) -> Iterator[Cluster]:
         "name": SERVICE_GROUP,
         "apiGroup": "rbac.authorization.k8s.io",
     }
+    manifests = control_plane_manifests(subject)
     with temporary_cluster(binaries=control_plane) as cluster:
 
-        async def install() -> None:
+        async def apply() -> None:
             async with KubeClient(cluster.kubeconfig) as client:
-                for obj in control_plane_manifests(subject):
+                for obj in manifests:
                     await client.apply(api_path(obj), obj, "muster")
 
-        asyncio.run(install())
+        asyncio.run(apply())
+        wait_in_force(cluster.api, manifests)
         for name in NODES:
             cluster.api.create(
                 "/api/v1/nodes",

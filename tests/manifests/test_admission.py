@@ -20,6 +20,7 @@ from scheduler.gangs import claim
 from scheduler.kube.manifests import api_path, load_manifests, webhook_manifests
 from scheduler.pods import read_pod
 from simulations.controlplane import ApiError, Binaries, Cluster, temporary_cluster
+from simulations.local import gates_members, install
 from tests.extender.patches import patched
 from topology import keys as foreign
 
@@ -68,24 +69,23 @@ def admitted(cluster: Cluster, body: Object, space: str = "default") -> Object:
     return found
 
 
-@pytest.fixture(scope="session")
-def policy_works(manifests_cluster: Cluster) -> Cluster:
-    """The API server needs a moment to load a new policy."""
-    manifests_cluster.api.wait_for(
-        "the admission policy",
-        lambda: admitted(manifests_cluster, pod({keys.GANG: "g"}))["spec"].get("schedulingGates"),
-    )
-    return manifests_cluster
-
-
 @pytest.mark.parametrize("key", sorted(keys.REQUEST_ANNOTATIONS))
-def test_every_request_annotation_makes_a_pod_ours(policy_works: Cluster, key: str) -> None:
+def test_every_request_annotation_makes_a_pod_ours(manifests_cluster: Cluster, key: str) -> None:
     """The policy's list of keys is ``REQUEST_ANNOTATIONS``: gate and membership resources are added."""
-    found = admitted(policy_works, pod({key: "x"}))
+    found = admitted(manifests_cluster, pod({key: "x"}))
     assert found["spec"]["schedulingGates"] == [{"name": keys.GATE}]
     resources = found["spec"]["containers"][0]["resources"]
     assert resources == {"requests": MEMBERSHIP, "limits": MEMBERSHIP}
     assert found["spec"]["containers"][1]["resources"] == {}
+
+
+def test_members_are_gated_from_the_end_of_the_installation(manifests_cluster: Cluster) -> None:
+    """The API server takes up a policy up to a second late, which whoever installs it waits for."""
+    api, manifests = manifests_cluster.api, load_manifests("admission")
+    api.delete(api_path(manifests[1]))
+    api.wait_for("the end of gating", lambda: not gates_members(api))
+    install(api, manifests)
+    assert admitted(manifests_cluster, pod({keys.GANG: "g"}))["spec"]["schedulingGates"]
 
 
 LABELS = (
@@ -121,13 +121,15 @@ CLAIMED: dict[str, Object] = {
 
 
 @pytest.mark.parametrize("name", CLAIMED)
-def test_the_policy_selects_what_a_gang_source_claims(policy_works: Cluster, name: str) -> None:
+def test_the_policy_selects_what_a_gang_source_claims(
+    manifests_cluster: Cluster, name: str
+) -> None:
     """No pod is gated that nobody would plan, and none is planned that was not gated."""
     read = read_pod(
         {**CLAIMED[name], "metadata": {**CLAIMED[name]["metadata"], "namespace": "default"}}
     )
     try:
-        gates = admitted(policy_works, CLAIMED[name])["spec"].get("schedulingGates", [])
+        gates = admitted(manifests_cluster, CLAIMED[name])["spec"].get("schedulingGates", [])
     except ApiError:
         # A value that the API server itself refuses, so there is no such pod.
         gates = None
@@ -146,17 +148,17 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_pods_are_stored_as_without_muster(
-    policy_works: Cluster, plain_cluster: Cluster, name: str
+    manifests_cluster: Cluster, plain_cluster: Cluster, name: str
 ) -> None:
     """A pod that is not ours is the same object, to the byte, as in a cluster without Muster."""
-    assert admitted(policy_works, OTHERS[name]) == admitted(plain_cluster, OTHERS[name])
+    assert admitted(manifests_cluster, OTHERS[name]) == admitted(plain_cluster, OTHERS[name])
 
 
-def test_a_namespace_can_be_left_alone(policy_works: Cluster, plain_cluster: Cluster) -> None:
+def test_a_namespace_can_be_left_alone(manifests_cluster: Cluster, plain_cluster: Cluster) -> None:
     """The label ``muster.dev/managed=false`` on a namespace keeps Muster out of it."""
-    policy_works.api.create_namespace("unmanaged", {keys.MANAGED: "false"})
+    manifests_cluster.api.create_namespace("unmanaged", {keys.MANAGED: "false"})
     body = pod({keys.GANG: "g"})
-    assert admitted(policy_works, body, "unmanaged") == admitted(plain_cluster, body)
+    assert admitted(manifests_cluster, body, "unmanaged") == admitted(plain_cluster, body)
 
 
 OURS = {
@@ -184,38 +186,35 @@ def patched_by_webhook(body: Object) -> Object:
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_policy_does_what_the_webhook_does(
-    policy_works: Cluster, plain_cluster: Cluster, name: str
+    manifests_cluster: Cluster, plain_cluster: Cluster, name: str
 ) -> None:
     """Two ways of admission, one result; and nothing else of the pod changes."""
     expected = admitted(plain_cluster, patched_by_webhook(OURS[name]))
-    assert admitted(policy_works, OURS[name]) == expected
+    assert admitted(manifests_cluster, OURS[name]) == expected
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_admission_is_idempotent(policy_works: Cluster, name: str) -> None:
+def test_admission_is_idempotent(manifests_cluster: Cluster, name: str) -> None:
     """A pod that went through it once, or a template that carries everything itself, stays as it is."""
-    once = admitted(policy_works, OURS[name])
+    once = admitted(manifests_cluster, OURS[name])
     again = copy.deepcopy(once)
-    assert admitted(policy_works, again) == once
+    assert admitted(manifests_cluster, again) == once
 
 
 @pytest.mark.parametrize("gang", ["Upper", "x" * 64, "a..b", "with space", ""])
-def test_a_gang_name_that_is_no_label_is_accepted(policy_works: Cluster, gang: str) -> None:
+def test_a_gang_name_that_is_no_label_is_accepted(manifests_cluster: Cluster, gang: str) -> None:
     """The pod is gated like every other; a label that would be refused is left out."""
-    found = admitted(policy_works, pod({keys.GANG: gang}))
+    found = admitted(manifests_cluster, pod({keys.GANG: gang}))
     assert found["spec"]["schedulingGates"] == [{"name": keys.GATE}]
     assert keys.GANG not in found["metadata"].get("labels", {})
 
 
-def test_preemption_policy_is_never_touched(policy_works: Cluster) -> None:
+def test_preemption_policy_is_never_touched(manifests_cluster: Cluster) -> None:
     """The Priority admission plugin refuses a value that differs from the PriorityClass."""
     for policy in ("Never", "PreemptLowerPriority"):
         name = policy.lower()
-        policy_works.api.create(
-            "/apis/scheduling.k8s.io/v1/priorityclasses",
-            {"metadata": {"name": name}, "value": 5, "preemptionPolicy": policy},
-        )
-        found = admitted(policy_works, pod({keys.GANG: "g"}, priorityClassName=name))
+        manifests_cluster.api.create_priority_class(name, 5, policy)
+        found = admitted(manifests_cluster, pod({keys.GANG: "g"}, priorityClassName=name))
         assert found["spec"]["preemptionPolicy"] == policy
 
 

@@ -19,7 +19,6 @@ from scheduler.kube import writes
 from scheduler.kube.client import KubeClient
 from scheduler.kube.lease import LeaderElection, LeaseTiming
 from scheduler.kube.manifests import (
-    api_path,
     control_plane_manifests,
     load_manifests,
     scheduler_config,
@@ -28,6 +27,7 @@ from scheduler.kube.resources import GANGS
 from scheduler.kube.resources import PODS as PODS_RESOURCE
 from scheduler.kube.writes import PodRef
 from simulations.controlplane import Binaries, Cluster, temporary_cluster
+from simulations.local import gates_members, install
 from tests.manifests.test_writes import small_gang
 from topology.keys import KWOK_NODE
 
@@ -42,8 +42,7 @@ PODS = "/api/v1/namespaces/default/pods"
 def installed(control_plane: Binaries) -> Iterator[Cluster]:
     """A cluster whose kube-scheduler is configured for a Muster that does not answer."""
     with temporary_cluster(binaries=control_plane) as cluster:
-        for obj in control_plane_manifests():
-            cluster.api.apply(api_path(obj), obj)
+        install(cluster.api, control_plane_manifests())
         node = {
             "metadata": {"name": "n", "annotations": {KWOK_NODE: "fake"}},
             "status": {"allocatable": SIZE, "capacity": SIZE},
@@ -51,7 +50,6 @@ def installed(control_plane: Binaries) -> Iterator[Cluster]:
         cluster.api.create("/api/v1/nodes", node)
         ca = (cluster.folder / "pki" / "ca.crt").read_bytes()
         cluster.set_scheduler_config(scheduler_config("https://127.0.0.1:1", ca))
-        cluster.api.wait_for("the admission policy", lambda: gated(dry_run(cluster)))
         yield cluster
 
 
@@ -61,12 +59,6 @@ def member(name: str, gang: str) -> Object:
         "metadata": {"name": name, "annotations": {keys.GANG: gang, keys.GANG_SIZE: "2"}},
         "spec": {"containers": [{"name": "c", "image": "i"}]},
     }
-
-
-def dry_run(cluster: Cluster) -> Object:
-    """A member as the API server would store it now."""
-    found: Object = cluster.api.request("POST", PODS, member("probe", "g"), query={"dryRun": "All"})
-    return found
 
 
 def gated(pod: Object) -> bool:
@@ -161,11 +153,11 @@ def test_the_way_out(installed: Cluster, capsys: pytest.CaptureFixture[str]) -> 
         assert "nominatedNodeName" not in pod["status"]
     assert all(gated(api.get(f"{PODS}/{name}")) for name in two)
     assert [gang["metadata"]["name"] for gang in api.list(GANGS.path())] == ["two"]
-    assert gated(dry_run(installed)), "naming a gang does not uninstall"
+    assert gates_members(api), "naming a gang does not uninstall"
 
     assert muster_release(installed, "--all") == 0
     assert api.list(GANGS.path()) == []
-    api.wait_for("the end of gating", lambda: not gated(dry_run(installed)))
+    api.wait_for("the end of gating", lambda: not gates_members(api))
     pods = [api.get(f"{PODS}/{name}") for name in one + two]
     assert not any(gated(pod) or "nodeName" in pod["spec"] for pod in pods)
 

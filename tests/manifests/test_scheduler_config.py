@@ -17,8 +17,9 @@ from aiohttp import web
 from extender import certs
 from extender.certs import FolderStore, Serving
 from scheduler import keys
-from scheduler.kube.manifests import api_path, control_plane_manifests, scheduler_config
+from scheduler.kube.manifests import control_plane_manifests, scheduler_config
 from simulations.controlplane import Binaries, Cluster, temporary_cluster
+from simulations.local import install
 from topology.keys import ASCEND_910, KWOK_NODE, NVIDIA_GPU
 
 Object = dict[str, Any]
@@ -101,8 +102,7 @@ class Rig:
 def rig(control_plane: Binaries) -> Iterator[Rig]:
     """One node with three kinds of cards; the extender runs in a thread of its own."""
     with temporary_cluster(binaries=control_plane) as cluster:
-        for obj in control_plane_manifests():
-            cluster.api.apply(api_path(obj), obj)
+        install(cluster.api, control_plane_manifests())
         node = {
             "metadata": {"name": "n", "annotations": {KWOK_NODE: "fake"}},
             "status": {"allocatable": SIZE, "capacity": SIZE},
