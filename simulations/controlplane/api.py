@@ -161,6 +161,27 @@ class Api:
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         self.wait_for(f"default service account of {name}", lambda: self.find(account))
 
+    def create_priority_class(self, name: str, value: int, preemption_policy: str = "") -> None:
+        """Create a PriorityClass and wait until pods can name it: the API server sees it a moment later."""
+        body: Object = {"metadata": {"name": name}, "value": value}
+        if preemption_policy:
+            body["preemptionPolicy"] = preemption_policy
+        self.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
+        spec = {"priorityClassName": name, "containers": [{"name": "c", "image": "i"}]}
+        pod = {"metadata": {"name": "has-that-priority"}, "spec": spec}
+
+        def known() -> bool:
+            try:
+                path = "/api/v1/namespaces/default/pods"
+                self.request("POST", path, pod, query={"dryRun": "All"})
+                return True
+            except ApiError as error:
+                if error.code == 403:
+                    return False
+                raise
+
+        self.wait_for(f"priority class {name}", known)
+
 
 def _decode(text: str) -> str:
     return base64.b64decode(text).decode()

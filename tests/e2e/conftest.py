@@ -30,8 +30,7 @@ def installed(muster_cluster: Cluster) -> Iterator[LocalMuster]:
     muster = LocalMuster(muster_cluster)
     muster.install()
     for name, value in (("low", -10), ("high", 1000)):
-        body = {"metadata": {"name": name}, "value": value}
-        muster_cluster.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
+        muster_cluster.api.create_priority_class(name, value)
     try:
         yield muster
     finally:

@@ -161,8 +161,7 @@ def test_a_pod_group_of_kubernetes(control_plane: Binaries) -> None:
     ) as cluster:
         muster = LocalMuster(cluster)
         muster.install()
-        body = {"metadata": {"name": "high"}, "value": 1000}
-        cluster.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
+        cluster.api.create_priority_class("high", 1000)
         cluster.api.create_namespace("native")
         rig = Rig(cluster=cluster, muster=muster, name="native")
         [node] = rig.add_nodes(1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler import keys
-from simulations.controlplane import ApiError, Cluster
+from simulations.controlplane import Cluster
 from tests.ground.extender import Extender
 from topology.keys import KWOK_NODE, NVIDIA_GPU
 
@@ -153,9 +153,4 @@ class Rig:
 def create_priorities(cluster: Cluster) -> None:
     """Priority classes `low` and `high`; a pod without one has priority 0."""
     for name, value in PRIORITIES.items():
-        body = {"metadata": {"name": name}, "value": value}
-        try:
-            cluster.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
-        except ApiError as error:
-            if error.code != 409:
-                raise
+        cluster.api.create_priority_class(name, value)
