@@ -62,6 +62,7 @@ ASCEND_CHIP = "node.kubernetes.io/npu.chip.name"
 ASCEND_MEMORY = "mind-cluster/npu-chip-memory"
 ASCEND_ACCELERATOR = "accelerator"
 ASCEND_ACCELERATOR_TYPE = "accelerator-type"
+ASCEND_INFER_CARD = "infer-card-type"
 ASCEND_SUPER_POD = "huawei.com/topotree.superpodid"
 
 # Other vendors' whole cards, as their own device plugins name them

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from topology.allocation import CardRule
 from topology.resources import Resources
 
 HOST = "host"
@@ -48,6 +49,15 @@ class Accelerator:
     """Whole cards that are allocatable."""
     memory_bytes: int | None = None
     """Memory of one card; None when the vendor does not publish it."""
+    installed: int = 0
+    """Cards that are there, the unhealthy ones included; 0: as many as ``count``."""
+    rule: CardRule | None = None
+    """What the vendor demands of the cards that one pod gets; None: nothing."""
+
+    @property
+    def size(self) -> int:
+        """Cards that are there."""
+        return max(self.count, self.installed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from topology.model import Node, Problem, Taint
 from topology.resources import Resources, amount
 from topology.sources import Hierarchies
 from topology.untyped import mapping, sequence, strings, text
-from topology.vendors import read_cards
+from topology.vendors import read_cards, ruled
 
 
 def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
@@ -25,6 +25,9 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
     labels = {HOSTNAME: name, **strings(metadata.get("labels"))}
     allocatable, problems = _allocatable(status, subject)
     cards, more = read_cards(labels, allocatable, subject)
+    accelerator = cards.accelerator
+    if accelerator is not None:
+        accelerator = ruled(accelerator, labels, _capacity(status, accelerator.resource))
     taints = tuple(_taint(mapping(item)) for item in sequence(spec.get("taints")))
     cordoned = spec.get("unschedulable") is True
     return Node(
@@ -34,7 +37,7 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
         taints=tuple(taint for taint in taints if taint.key != TAINT_UNSCHEDULABLE),
         ready=_ready(status),
         unschedulable=cordoned or any(taint.key == TAINT_UNSCHEDULABLE for taint in taints),
-        accelerator=cards.accelerator,
+        accelerator=accelerator,
         scale_up=cards.scale_up,
         path=hierarchies.path(labels),
         problems=(*problems, *more),
@@ -52,6 +55,14 @@ def _allocatable(status: Mapping[str, Any], subject: str) -> tuple[Resources, tu
             where = f"status.{field}.{name}"
             problems.append(Problem(subject=subject, field=where, message=f"{error}; counted as 0"))
     return Resources(amounts), tuple(problems)
+
+
+def _capacity(status: Mapping[str, Any], name: str) -> int:
+    """What the node has of ``name``, unhealthy cards included; 0 when it does not say."""
+    try:
+        return amount(name, mapping(status.get("capacity")).get(name, 0))
+    except ValueError:
+        return 0
 
 
 def _ready(status: Mapping[str, Any]) -> bool:

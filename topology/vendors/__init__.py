@@ -8,8 +8,9 @@ folder of nodes in ``tests/fixtures/vendors``. A vendor that is not in the catal
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from topology.model import Problem
+from topology.model import Accelerator, Problem
 from topology.resources import Resources
 from topology.vendors import ascend, generic, nvidia
 from topology.vendors.catalogue import Cards, Vendor, reveal
@@ -38,6 +39,14 @@ def read_cards(
     if cards.warning:
         return cards, (Problem(subject=subject, field=_FIELD, message=cards.warning),)
     return cards, ()
+
+
+def ruled(accelerator: Accelerator, labels: Mapping[str, str], installed: int) -> Accelerator:
+    """The cards with their allocation rule. ``installed``: the node's capacity for them."""
+    whole = replace(accelerator, installed=max(installed, accelerator.count))
+    rows = (row for vendor in VENDORS if vendor.name == whole.vendor for row in vendor.rules)
+    rule = next((row.rule for row in rows if row.fits(whole, labels)), None)
+    return replace(whole, rule=rule)
 
 
 def _names(found: list[Cards]) -> str:

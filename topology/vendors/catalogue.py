@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from topology.allocation import CardRule
 from topology.model import Accelerator
 from topology.resources import Resources, parse_quantity
 
@@ -33,6 +34,26 @@ class Product:
     from host to host; flavors ask for the nominal size."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleRow:
+    """Nodes of a class like ``classes``, with such labels and so many cards, follow ``rule``."""
+
+    classes: str
+    rule: CardRule
+    cards: int = 0
+    """Cards installed; 0: any number."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Label -> glob for its value."""
+
+    def fits(self, accelerator: Accelerator, labels: Labels) -> bool:
+        """Whether the row is about a node with these cards and labels."""
+        return (
+            fnmatchcase(accelerator.device_class, self.classes)
+            and self.cards in (0, accelerator.size)
+            and all(fnmatchcase(labels.get(key, ""), glob) for key, glob in self.labels.items())
+        )
+
+
 def whole_cards(labels: Labels, count: int) -> str:
     """A vendor whose resource always counts whole cards."""
     return ""
@@ -54,6 +75,8 @@ class Vendor:
     """Unit of the memory label's bare number, e.g. ``Mi``."""
     scale_up: str = ""
     """Label of the NVLink or super-pod domain."""
+    rules: tuple[RuleRow, ...] = ()
+    """Allocation rules inside a node; the first row that fits counts, without one any cards go together."""
     inflated: Callable[[Labels, int], str] = whole_cards
     """Why the units on this node are no whole cards; empty when they are."""
 
