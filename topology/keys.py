@@ -151,8 +151,19 @@ VOLCANO_PARTITION = "volcano.sh/partition-id"  # label
 # KServe - pkg/constants; llm-d - llm-d-modelservice charts, KServe's LLMInferenceService
 KSERVE_SERVICE = "serving.kserve.io/inferenceservice"  # label
 KSERVE_MODEL_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"  # annotation
+KSERVE_GROUP = "serving.kserve.io"
 LLMD_ROLE = "llm-d.ai/role"  # label: prefill, decode, both
 LLMD_MODEL = "llm-d.ai/model"  # label
+
+# Caches of models: Fluid pkg/common/label.go, OME pkg/constants/constants.go, Manta api/v1alpha1
+FLUID_GROUP = "data.fluid.io"
+FLUID_WORKER = "fluid.io/s-"  # then <namespace>-<dataset>; also s-<runtime>-...
+FLUID_WORKER_SIZE = "fluid.io/s-h-"  # then <runtime>-<m, d or t>-<namespace>-<dataset>
+OME_GROUP = "ome.io"
+OME_LABELS = "models.ome.io/"  # then clusterbasemodel.<name> or <namespace>.basemodel.<name>
+OME_CLUSTER_MODEL = "clusterbasemodel"
+OME_MODEL = "basemodel"
+MANTA_GROUP = "manta.io"
 
 POD_ANNOTATIONS = frozenset(
     {
