@@ -178,6 +178,7 @@ class Engine:
             (*self._held(), *guard.on_their_way(self.ledger)),
             avoidance.refused(time.monotonic()),
             avoidance.given_up(self.state.gangs()),
+            int(time.time()),
         )
 
     def _held(self) -> list[GangAssignment]:
@@ -200,7 +201,7 @@ class Engine:
         with self.metrics.stage("solve"):
             plan = await asyncio.to_thread(self.solve, snapshot, self.config.policy)
         with self.metrics.stage("check"):
-            decision = await asyncio.to_thread(checked, snapshot, plan)
+            decision = await asyncio.to_thread(checked, snapshot, plan, self.config.policy)
         self._planned_generation, self._planned_beside = snapshot.generation, snapshot.reservations
         if decision.violations:
             log.error("plan refused by the checker", violations=decision.violations[:5])

@@ -113,6 +113,8 @@ def identity(kind: str, obj: Object) -> tuple[str, str]:
         return _key(kind, obj)
     metadata = mapping(obj.get("metadata"))
     namespace = text(metadata.get("namespace"))
+    if "." in kind:  # of others, where nobody knows which kinds have namespaces: as the object says
+        return namespace, text(metadata.get("name"))
     where = {"Pod": namespace or "default", "Gang": namespace}
     return where.get(kind, ""), text(metadata.get("name"))
 

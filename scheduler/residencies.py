@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from scheduler.foreign import identity
 from scheduler.fork import Forkable
 from scheduler.model import Gang
 from topology import caches
 from topology.caches.claims import Copy, Entry, Residency, join
 from topology.caches.identity import names_of
 from topology.model import Problem
-from topology.untyped import mapping, text
 
 Key = tuple[str, str, str]
 """Kind, namespace and name of an object; the namespace is empty where the object gives none."""
 
 
 class Residencies(Forkable):
-    """The claims about models and nodes. An object costs its own work; a model is joined when it is asked for."""
+    """The claims about models and nodes.
+
+    An object costs its own work; a model is joined when it is asked for.
+    """
 
     def __init__(self) -> None:
         self._said: dict[Key, caches.Said] = {}
@@ -31,7 +34,7 @@ class Residencies(Forkable):
 
     def take(self, kind: str, obj: Mapping[str, Any], deleted: bool) -> bool:
         """Take or forget one object; whether that changes anything."""
-        key = (kind, *identity(obj))
+        key = (kind, *identity(kind, obj))
         before = self._said.get(key, ())
         said = () if deleted else caches.read(kind, obj)
         if said == before:
@@ -95,9 +98,9 @@ class Residencies(Forkable):
         return tuple(found for name in sorted(names) for found in self._named(name))
 
     def _named(self, name: str) -> tuple[Residency, ...]:
-        if name not in self._joined:
+        if name in self._models and name not in self._joined:
             self._joined[name] = tuple(sorted(self._join(name), key=_order))
-        return self._joined[name]
+        return self._joined.get(name, ())
 
     def _join(self, name: str) -> Iterator[Residency]:
         for source, model in sorted(self._models.get(name, ())):
@@ -109,12 +112,6 @@ class Residencies(Forkable):
                 (copy for copies in kept for copy in copies),
                 (entry for many in entries for entry in many),
             )
-
-
-def identity(obj: Mapping[str, Any]) -> tuple[str, str]:
-    """(namespace, name) of an object as it says itself."""
-    metadata = mapping(obj.get("metadata"))
-    return text(metadata.get("namespace")), text(metadata.get("name"))
 
 
 def _drop(kept: dict[Any, dict[Any, Any]], first: object, second: object) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scheduler.model import Gang, GangAssignment, PodTerm
+from topology.caches.claims import Residency
 from topology.model import Node, Problem
 from topology.resources import Resources
 from topology.tree import TopologyTree
@@ -58,6 +59,12 @@ class Snapshot:
     """Committed decisions whose slots are not all bound; their gangs are not planned again."""
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Labels of the namespaces that are known; for namespace selectors of pod affinity."""
+    residency: tuple[Residency, ...] = ()
+    """Where the models are that gangs with pending members load, as far as anybody says; by model, node and
+    source."""
+    taken_seconds: int = field(default=0, compare=False)
+    """When it was taken, seconds since the epoch; what was seen too long before is not known any more.
+    0: nothing is old."""
     problems: tuple[Problem, ...] = ()
     generation: int = field(default=0, compare=False)
     """Counts changes of the ClusterState it was taken from; not part of the JSON form."""

@@ -12,6 +12,7 @@ from scheduler.keys import API_VERSION
 from scheduler.model import Gang, GangAssignment
 from scheduler.policy import Policy
 from scheduler.snapshot import NodeState, Snapshot
+from topology.caches.claims import Residency
 from topology.model import Problem
 from topology.tree import TopologyTree
 
@@ -56,6 +57,8 @@ def load(document: Mapping[str, Any]) -> tuple[Snapshot, Policy]:
         gangs=read.gangs,
         reservations=read.reservations,
         namespaces=read.namespaces,
+        residency=read.residency,
+        taken_seconds=read.taken_seconds,
         problems=read.problems,
     )
     return snapshot, policy
@@ -69,4 +72,6 @@ class _Spec(msgspec.Struct):
     gangs: tuple[Gang, ...]
     reservations: tuple[GangAssignment, ...] = ()
     namespaces: dict[str, dict[str, str]] = {}
+    residency: tuple[Residency, ...] = ()
+    taken_seconds: int = 0
     problems: tuple[Problem, ...] = ()

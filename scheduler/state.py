@@ -19,13 +19,14 @@ from scheduler.gang_index import GangIndex
 from scheduler.gangs.context import Context
 from scheduler.gangs.llmaz import read_model
 from scheduler.model import Gang, GangAssignment, Reason
-from scheduler.pod_constraints import resolved
+from scheduler.node_states import node_state, running_pod
 from scheduler.pods import Pod, read_pod
 from scheduler.priorities import Priorities
+from scheduler.residencies import Residencies
 from scheduler.snapshot import NodeState, RunningPod, Snapshot
+from topology.caches import KINDS as CACHE_KINDS
 from topology.model import Node, Problem
 from topology.nodes import read_node
-from topology.resources import Resources
 from topology.sources import Hierarchies
 from topology.sources.hierarchy import Hierarchy
 from topology.sources.node_labels import PRESETS
@@ -65,6 +66,7 @@ class ClusterState(Forkable):
         self._topologies: dict[str, Object] = {}
         self._flavors: dict[str, FlavorObject] = {}
         self._priorities = Priorities()
+        self._residencies = Residencies()
         self._uid_of: dict[tuple[str, str], str] = {}
         self._wrong: dict[str, tuple[Problem, ...]] = {}
         """What is wrong, by uid of a pod, or kind and name of a node or flavor."""
@@ -89,6 +91,8 @@ class ClusterState(Forkable):
             "PriorityClass": self._take_priority,
             "Gang": self._take_gang_object,
         }.get(kind)
+        if kind in CACHE_KINDS and _name(obj):
+            self.generation += self._residencies.take(kind, obj, verb == "DELETED")
         if take is not None and _name(obj):
             take(obj, verb == "DELETED")
         elif kind in FOREIGN_KINDS and _name(obj):
@@ -114,6 +118,8 @@ class ClusterState(Forkable):
             return [(key.partition("/")[0], key.partition("/")[2]) for key in self.gang_objects]
         if kind in FOREIGN_KINDS:
             return self.objects.names(kind)
+        if kind in CACHE_KINDS and kind != "Node":
+            return self._residencies.names(kind)
         names: Iterable[str] = {
             "Node": self._nodes.keys(),
             "Namespace": self.namespaces.keys(),
@@ -153,24 +159,11 @@ class ClusterState(Forkable):
         self._uid_of[pod.namespace, pod.name] = pod.uid
         self._note(pod.uid, pod.problems)
         if pod.node is not None:
-            self._on_node.setdefault(pod.node, {})[pod.uid] = self._running(pod)
+            self._on_node.setdefault(pod.node, {})[pod.uid] = running_pod(pod, self.namespaces)
             self._states.pop(pod.node, None)
         for level in self._gangs.add(pod, self.namespaces, self.objects):
             # Only a level that no hierarchy names exists by being asked for.
             self._tree_stale |= self._hierarchies.resolve(level) is None
-
-    def _running(self, pod: Pod) -> RunningPod:
-        constraints = resolved(pod.constraints, pod.namespace_selectors, self.namespaces)
-        return RunningPod(
-            namespace=pod.namespace,
-            name=pod.name,
-            uid=pod.uid,
-            request=pod.request,
-            priority=pod.priority,
-            labels=pod.labels,
-            anti_affinity=constraints.anti_affinity,
-            host_ports=constraints.host_ports,
-        )
 
     def _drop_pod(self, pod: Pod) -> None:
         del self.pods[pod.uid], self._uid_of[pod.namespace, pod.name]
@@ -306,7 +299,7 @@ class ClusterState(Forkable):
         """Everything that is wrong with nodes, topologies, flavors and pods."""
         self._refresh()
         found = {*self._hierarchies.problems}
-        for problems in self._wrong.values():
+        for problems in (*self._wrong.values(), self._residencies.problems()):
             found.update(problems)
         return tuple(sorted(found, key=str))
 
@@ -315,8 +308,9 @@ class ClusterState(Forkable):
         reservations: Sequence[GangAssignment] = (),
         excluded: Mapping[str, tuple[str, ...]] = {},
         given_up: Mapping[str, Reason] = {},
+        now_seconds: int = 0,
     ) -> Snapshot:
-        """The picture now.
+        """The picture at ``now_seconds`` since the epoch (see ``Snapshot.taken_seconds``).
 
         ``reservations`` are what the ledger holds; slots whose pod runs already are dropped, since the pod
         itself counts. ``excluded`` gives nodes to avoid, and ``given_up`` why it is not planned, by gang key.
@@ -344,6 +338,8 @@ class ClusterState(Forkable):
                 if (slots := tuple(s for s in assignment.slots if not self._runs(s.uid)))
             ),
             namespaces=dict(sorted(self.namespaces.items())),
+            residency=self._residencies.of(gangs),
+            taken_seconds=now_seconds,
             problems=self.problems(),
             generation=self.generation,
         )
@@ -358,7 +354,8 @@ class ClusterState(Forkable):
         if self._tree_stale:
             self._rebuild_tree()
         for name in self._nodes.keys() - self._states.keys():
-            self._states[name] = self._state(self._nodes[name])
+            here = self._on_node.get(name, {}).values()
+            self._states[name] = node_state(self._nodes[name], here)
         if self._gangs.stale:
             self._gangs.read(self._context())
 
@@ -388,12 +385,6 @@ class ClusterState(Forkable):
         self._tree_stale = False
         if before != self._hierarchies:
             self._gangs.mark_all()
-
-    def _state(self, node: Node) -> NodeState:
-        here = self._on_node.get(node.name, {}).values()
-        pods = sorted(here, key=lambda pod: (pod.namespace, pod.name))
-        used = Resources.sum(pod.request for pod in pods)
-        return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
 
 
 def _name(obj: Object) -> str:

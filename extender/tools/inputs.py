@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from scheduler.policy import Policy
 from scheduler.recovery import restored
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
+from topology.caches import KINDS as CACHE_KINDS
 from topology.keys import KUEUE_GROUP
 from topology.model import Flavor, Problem
 
@@ -33,7 +35,12 @@ READ_KINDS: Mapping[tuple[str, str], str] = {
     (KUEUE_GROUP, "Topology"): "Topology",
     (keys.GROUP, "Flavor"): "Flavor",
     (keys.GROUP, "Gang"): "Gang",
-    **{(name.partition(".")[2], name.partition(".")[0]): name for name in FOREIGN_KINDS},
+    (keys.GROUP, "NodeTopology"): "NodeTopology",
+    **{
+        (name.partition(".")[2], name.partition(".")[0]): name
+        for name in (*FOREIGN_KINDS, *CACHE_KINDS)
+        if "." in name
+    },
 }
 """(API group, kind) -> the name under which ``ClusterState`` knows it."""
 
@@ -115,7 +122,7 @@ def understand(objects: Sequence[Object], base: ClusterState | None = None) -> I
     problems = _add(state, objects)
     ignored = Counter(str(obj["kind"]) for obj in objects if owners.kind_of(obj) not in _KNOWN)
     return Inputs(
-        snapshot=state.snapshot(kept_reservations(state)),
+        snapshot=state.snapshot(kept_reservations(state), now_seconds=int(time.time())),
         problems=problems,
         ignored=dict(sorted(ignored.items())),
         flavors=tuple(sorted(_flavors(objects), key=lambda flavor: flavor.name)),

@@ -15,10 +15,12 @@ from scheduler.gang_object import object_name
 from scheduler.kube.auth import KubeConfigError
 from scheduler.kube.client import ApiError, KubeClient
 from scheduler.kube.resources import (
+    CACHES,
     FLAVORS,
     FOREIGN,
     GANGS,
     NAMESPACES,
+    NODE_TOPOLOGIES,
     NODES,
     PODS,
     TOPOLOGIES,
@@ -35,7 +37,8 @@ _TIMEOUT_SECONDS = 60.0
 
 def objects(args: argparse.Namespace) -> list[Object]:
     """Everything that the service watches. Raises ``InputError``."""
-    kinds = (NODES, NAMESPACES, PODS, FLAVORS, TOPOLOGIES, GANGS, *FOREIGN)
+    own = (FLAVORS, GANGS, NODE_TOPOLOGIES)
+    kinds = (NODES, NAMESPACES, PODS, *own, TOPOLOGIES, *FOREIGN, *CACHES)
 
     async def read(client: KubeClient) -> list[Object]:
         lists = await asyncio.gather(*(_list(client, kind) for kind in kinds))

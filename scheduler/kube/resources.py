@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from scheduler import foreign
 from scheduler.keys import GROUP, VERSION
+from topology import caches
+from topology.caches import fluid, kserve, manta, ome
 from topology.keys import KUEUE_GROUP
 
 
@@ -42,7 +44,7 @@ class Resource:
     def name(self) -> str:
         """The name under which ``ClusterState`` knows the kind."""
         full = f"{self.kind}.{self.group}"
-        return full if full in foreign.KINDS else self.kind
+        return full if full in foreign.KINDS or full in caches.KINDS else self.kind
 
     @property
     def api_version(self) -> str:
@@ -93,6 +95,33 @@ FOREIGN = tuple(
     for name, plural, versions in _FOREIGN
 )
 """What gang sources look up, each only where the cluster serves it."""
+
+NODE_TOPOLOGIES = Resource(
+    kind="NodeTopology", plural="nodetopologies", group=GROUP, versions=(VERSION,), namespaced=False
+)
+
+_CACHES = (
+    (kserve.NODE, "localmodelnodes", ("v1alpha1",), False),
+    (kserve.CACHE, "localmodelcaches", ("v1alpha1",), False),
+    (kserve.NAMESPACE_CACHE, "localmodelnamespacecaches", ("v1alpha1",), True),
+    (ome.CLUSTER_MODEL, "clusterbasemodels", ("v1beta1",), False),
+    (ome.MODEL, "basemodels", ("v1beta1",), True),
+    (fluid.DATASET, "datasets", ("v1alpha1",), True),
+    (manta.NODE, "nodetrackers", ("v1alpha1",), False),
+    (manta.TORRENT, "torrents", ("v1alpha1",), False),
+)
+
+CACHES = tuple(
+    Resource(
+        kind=name.partition(".")[0],
+        group=name.partition(".")[2],
+        plural=plural,
+        versions=versions,
+        namespaced=namespaced,
+    )
+    for name, plural, versions, namespaced in _CACHES
+)
+"""What sources of caches read, each only where the cluster serves it."""
 
 SYSTEM_NAMESPACE = "kube-system"
 SCHEDULER_LEASE = "kube-scheduler"

@@ -15,11 +15,13 @@ from scheduler.kube.reflector import (
     Timing,
 )
 from scheduler.kube.resources import (
+    CACHES,
     FLAVORS,
     FOREIGN,
     GANGS,
     LEASES,
     NAMESPACES,
+    NODE_TOPOLOGIES,
     NODES,
     PODS,
     SCHEDULER_LEASE,
@@ -45,6 +47,8 @@ def standard_sources() -> tuple[Source, ...]:
         Source(resource=FLAVORS),
         Source(resource=GANGS),
         Source(resource=TOPOLOGIES, optional=True),
+        Source(resource=NODE_TOPOLOGIES, optional=True),
+        *(Source(resource=resource, optional=True) for resource in CACHES),
         *(
             Source(
                 resource=resource,

@@ -21,7 +21,7 @@ from scheduler.kube.events import EventRecorder
 from scheduler.kube.lease import LeaderElection, LeaseTiming
 from scheduler.kube.manifests import control_plane_manifests, load_manifests
 from scheduler.kube.reflector import Reflector
-from scheduler.kube.resources import FOREIGN, PODS, TOPOLOGIES, Resource
+from scheduler.kube.resources import CACHES, FOREIGN, NODE_TOPOLOGIES, PODS, TOPOLOGIES, Resource
 from scheduler.kube.watches import standard_sources
 from scheduler.kube.writes import PodRef
 from scheduler.model import GangAssignment, Resize, Slot
@@ -150,7 +150,11 @@ async def lead(client: KubeClient, replica: PodRef) -> None:
     assert keys.LEADER not in metadata.get("labels", {})
 
 
-OTHERS = tuple(r for r in (TOPOLOGIES, *FOREIGN) if r.group not in ("apps", SCHEDULING_GROUP))
+OTHERS = tuple(
+    resource
+    for resource in (TOPOLOGIES, NODE_TOPOLOGIES, *CACHES, *FOREIGN)
+    if resource.group not in ("apps", SCHEDULING_GROUP)
+)
 """Kinds of others, which a cluster serves only with their definitions."""
 GATED = {("", SCHEDULING_GROUP, "podgroups", verb) for verb in ("list", "watch")}
 """Kubernetes' own PodGroups are served behind a feature gate: ``tests/e2e/test_podgroups.py`` reads them."""

@@ -26,6 +26,7 @@ from scheduler.policy import Policy
 from scheduler.snapshot import NodeState, RunningPod, Snapshot
 from tests.objects import Object, state_of
 from tests.scheduler.test_state import WORLD
+from topology.caches.claims import Residency
 from topology.model import Flavor, Node, Problem
 from topology.resources import Resources
 from topology.tree import TopologyTree
@@ -49,8 +50,9 @@ def through_a_file(snapshot: Snapshot, policy: Policy = Policy()) -> tuple[Snaps
 def test_the_round_trip_of_a_cluster_is_exact(objects: list[Object], policy: Policy) -> None:
     """Nodes, levels, pods, gangs, problems and the tree that follows from them."""
     snapshot = state_of(objects).snapshot()
+    snapshot = replace(snapshot, taken_seconds=7)
     again, policy_again = through_a_file(snapshot, policy)
-    assert again == snapshot and policy_again == policy
+    assert again == snapshot and policy_again == policy and again.taken_seconds == 7
     assert (again.tree.domain_of == snapshot.tree.domain_of).all()
     assert json.dumps(snapshot_json.dump(again, policy)) == json.dumps(
         snapshot_json.dump(snapshot, policy)
@@ -124,6 +126,7 @@ PARTS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], Snapshot]]] = {
         ),
         lambda assignment: replace(EMPTY, reservations=(assignment,)),
     ),
+    "residency": (drawn(Residency), lambda residency: replace(EMPTY, residency=(residency,))),
     "problem": (drawn(Problem), lambda problem: replace(EMPTY, problems=(problem,))),
     "namespaces": (
         st.dictionaries(TEXT, LABELS, max_size=2),

@@ -1,0 +1,33 @@
+"""Nodes with the pods on them, as a snapshot holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from scheduler.pod_constraints import resolved
+from scheduler.pods import Pod
+from scheduler.snapshot import NodeState, RunningPod
+from topology.model import Node
+from topology.resources import Resources
+
+
+def running_pod(pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> RunningPod:
+    """The pod as one that holds capacity of its node."""
+    constraints = resolved(pod.constraints, pod.namespace_selectors, namespaces)
+    return RunningPod(
+        namespace=pod.namespace,
+        name=pod.name,
+        uid=pod.uid,
+        request=pod.request,
+        priority=pod.priority,
+        labels=pod.labels,
+        anti_affinity=constraints.anti_affinity,
+        host_ports=constraints.host_ports,
+    )
+
+
+def node_state(node: Node, here: Iterable[RunningPod]) -> NodeState:
+    """The node with the pods that are ``here``, in whatever order."""
+    pods = sorted(here, key=lambda pod: (pod.namespace, pod.name))
+    used = Resources.sum(pod.request for pod in pods)
+    return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
