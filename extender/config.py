@@ -113,6 +113,8 @@ def _checked(key: str, value: object, current: object, kind: str) -> object:
         number = isinstance(value, int) or (kind == "float" and isinstance(value, float))
         if number and not isinstance(value, bool) and 0 <= float(str(value)) < math.inf:
             return value
+    elif isinstance(current, Mapping):
+        return {**current, **_rates(key, value)}
     elif kind == "tuple[MixedPair, ...]":
         return tuple(_pair(f"{key}[{i}]", item) for i, item in enumerate(_items(key, value)))
     elif isinstance(current, tuple):
@@ -122,6 +124,17 @@ def _checked(key: str, value: object, current: object, kind: str) -> object:
         return value
     shown = "list" if isinstance(current, tuple) else kind
     raise ConfigError(f"{key}: {value!r} is not a {shown} such as {current!r}")
+
+
+def _rates(key: str, value: object) -> dict[str, int]:
+    """Bytes per second by name. What is not named keeps its default."""
+    items = value.items() if isinstance(value, Mapping) else ((None, None),)
+    for name, rate in items:
+        if not isinstance(name, str) or isinstance(rate, bool) or not isinstance(rate, int):
+            raise ConfigError(f"{key}: {value!r} is not a mapping of names to bytes per second")
+        if not 0 < rate < 2**53:
+            raise ConfigError(f"{key}.{name}: {rate} is no rate; it is above 0")
+    return dict(items)
 
 
 def _items(key: str, value: object) -> list[Any]:

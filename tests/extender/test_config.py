@@ -29,6 +29,9 @@ from extender.config import Config, ConfigError, dump, load
         ({"tls_names": "a,b"}, "tls_names: 'a,b' is not a list such as ()"),
         ({"tls_names": [1]}, "tls_names: [1] is not a list such as ()"),
         ({"limits": {"abort_seconds": None}}, "limits.abort_seconds: None is not a "),
+        ({"policy": {"rates": 3}}, "policy.rates: 3 is not a mapping of names to bytes per second"),
+        ({"policy": {"rates": {"nvme": "6G"}}}, "policy.rates: {'nvme': '6G'} is not a mapping of"),
+        ({"policy": {"origins": {"s3": 0}}}, "policy.origins.s3: 0 is no rate; it is above 0"),
         (
             {"policy": {"mixed_pairs": {}}},
             "policy.mixed_pairs: {} is not a list of prefill, decode",
@@ -66,6 +69,8 @@ pair = st.fixed_dictionaries({"prefill": name, "decode": name, "connector": name
                 optional={
                     "budget_seconds": st.integers(0, 9),
                     "mixed_pairs": st.lists(pair, max_size=2),
+                    "rates": st.dictionaries(name, st.integers(1, 10**12), max_size=2),
+                    "origins": st.dictionaries(name, st.integers(1, 10**12), max_size=2),
                 },
             ),
         },

@@ -46,7 +46,10 @@ def through_a_file(snapshot: Snapshot, policy: Policy = Policy()) -> tuple[Snaps
 
 
 @settings(max_examples=40, deadline=None)
-@given(objects=st.lists(st.sampled_from(WORLD), unique_by=id), policy=st.from_type(Policy))
+@given(
+    objects=st.lists(st.sampled_from(WORLD), unique_by=id),
+    policy=st.deferred(lambda: drawn(Policy)),
+)
 def test_the_round_trip_of_a_cluster_is_exact(objects: list[Object], policy: Policy) -> None:
     """Nodes, levels, pods, gangs, problems and the tree that follows from them."""
     snapshot = state_of(objects).snapshot()
