@@ -17,6 +17,10 @@ from typing import NoReturn
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("extender.main", "extender, planner, gRPC and metrics in one process"),
+    "agent": (
+        "extender.agent.main",
+        "what this node is made of, printed or reported to the service",
+    ),
     "plan": ("extender.tools.plan", "what would be decided for these manifests, offline"),
     "explain": ("extender.tools.explain", "why a gang waits, or sits where it sits"),
     "status": ("extender.tools.status", "gangs, reservations and free capacity"),

@@ -61,6 +61,53 @@ class Accelerator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """The switch port at the other end of a NIC's cable."""
+
+    id: str
+    """The switch: its GUID, or the address of its chassis."""
+    name: str = ""
+    port: str = ""
+    source: str = ""
+    """Who said so, e.g. ``lldp``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """One network port of a node, as a scan found it. None: not known."""
+
+    device: str = ""
+    """RDMA device such as ``mlx5_0``; empty for a plain Ethernet interface."""
+    netdev: str = ""
+    pci: str = ""
+    numa: int | None = None
+    link_layer: str = ""
+    """``InfiniBand`` or ``Ethernet``."""
+    state: str = ""
+    """``ACTIVE``, ``DOWN`` ... as the driver says."""
+    phys_state: str = ""
+    rate_gbps: float | None = None
+    """Of the link as it is now."""
+    node_guid: str = ""
+    port_guid: str = ""
+    lid: int | None = None
+    gid_index: int | None = None
+    """Entry of the GID table for RoCE v2 over IPv4."""
+    mtu: int | None = None
+    virtual: bool = False
+    compute: bool = False
+    """Whether it is one of the NICs that accelerators talk through, by rate and affinity."""
+    rail: int | None = None
+    """Compute NICs of one number on different nodes stand at the same place beside the accelerators."""
+    leaf: Leaf | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether traffic can pass; a link of which nothing is known counts as up."""
+        return self.state == "ACTIVE" if self.state else self.phys_state in ("LinkUp", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathStep:
     """The domain of a node at one level: ``key`` is the node label (or source), ``value`` its value."""
 
@@ -87,6 +134,8 @@ class Node:
     scale_up: str | None = None
     """NVLink or super-pod domain, when it is larger than the node."""
     path: tuple[PathStep, ...] = ()
+    links: tuple[Nic, ...] = ()
+    """Its network ports, where a scanner reported them."""
     problems: tuple[Problem, ...] = ()
     quarantined: bool = False
     """A node whose accelerators cannot be trusted (mixed cards, two classes); never used for gangs."""
