@@ -1,7 +1,7 @@
 """Accelerators of every vendor: PCI vendor and class, what the driver's files and tools add.
 
-To add a vendor: one row in ``MAKERS``. Ids and names: the PCI ID database (pciutils/pciids, 2026-08-22). It has
-no entry for Biren: processing accelerators of vendors that are not in the table show as ``unknown``.
+To add a vendor: one row in ``MAKERS``. Ids and names: the PCI ID database (pciutils/pciids, 2026-08-22). It
+has no entry for Biren: processing accelerators of vendors that are not in the table show as ``unknown``.
 """
 
 from __future__ import annotations
