@@ -111,7 +111,7 @@ def test_two_revisions_are_two_copies() -> None:
     ("tree", "model", "source"),
     [
         ({"llama": FILES}, "host:///m/llama", "plain"),
-        ({"models": {"0123456789abcdef": FILES}}, "sha256:0123456789abcdef", "kserve"),
+        ({"models": {"0123456789abcdef": FILES}}, "sha256://0123456789abcdef", "kserve"),
         ({"Qwen": {"Qwen2___5-7B": {**FILES, ".msc": ""}}}, "ms://Qwen/Qwen2.5-7B", "modelscope"),
         ({"hub": {"models": {"Qwen": {"Q": {**FILES, ".mdl": ""}}}}}, "ms://Qwen/Q", "modelscope"),
         ({"Qwen--Q": {"snapshots": {"master": FILES}}}, "ms://Qwen/Q", "modelscope"),

@@ -119,7 +119,7 @@ def _folder(host: Host, root: str, name: str) -> Iterator[Cache]:
     path = f"{root.rstrip('/')}/{name}"
     entries = host.names(path)
     if _HASH.fullmatch(name):
-        yield from _checkpoint(host, path, f"sha256:{name}", "kserve")
+        yield from _checkpoint(host, path, f"sha256://{name}", "kserve")
     elif _is_checkpoint(entries):
         yield from _checkpoint(host, path, f"host://{path}", "plain")
     else:

@@ -85,7 +85,7 @@ class Cache:
     """One model in one directory of the node."""
 
     model: str
-    """``hf://org/name``, ``ms://org/name``, ``host:///path``, or ``sha256:16 digits`` of KServe's cache."""
+    """``hf://org/name``, ``ms://org/name``, ``host:///path``, or ``sha256://16 digits`` of KServe's cache."""
     revision: str = ""
     """Commit, or the revision that the directory is named after."""
     refs: tuple[str, ...] = ()
