@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scheduler.foreign import STATEFUL_SET, kind_of
+from scheduler.foreign import LEADER_WORKER_SET, STATEFUL_SET, kind_of
 from scheduler.gangs import lws_pods
 from scheduler.gangs.owners import expand, identity
 from scheduler.model import Gang, PodSet
@@ -26,6 +26,7 @@ Object = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "fixtures" / "workloads"
+NEWER_LLMAZ = FOLDER / "llmaz-v0.1.4"
 RUNTIMES = ROOT / "simulations" / "controlplane" / "config" / "workloads"
 
 COMPLETE = (
@@ -82,6 +83,29 @@ def test_expected_leaders_are_those_that_the_managers_make(case: str, to_come: i
     assert len(others) == to_come
     assert all("leaderworkerset.sigs.k8s.io/leader-name" in pod["metadata"]["annotations"]
                for pod in made.pods if identity(pod) in others)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ["playground", "service", "service-leader-template"])
+def test_a_newer_llmaz_makes_the_same_gangs(case: str) -> None:
+    """The real v0.1.4, whose Services have another form and which renders LeaderReady by itself.
+
+    Recorded from its real reconcilers, built from source: the proxy of Go modules serves v0.1.0 only,
+    beside which a policy of the test cluster sets LeaderReady.
+    """
+    newer: list[Object] = json.loads((NEWER_LLMAZ / f"{case}.json").read_text())["items"]
+    [policy] = {
+        item["spec"]["startupPolicy"] for item in newer if kind_of(item) == LEADER_WORKER_SET
+    }
+    assert policy == "LeaderReady"
+    [namespace] = {identity(pod)[0] for pod in pods_of(newer)}
+    documents = _documents(NEWER_LLMAZ / f"{case}.yaml")
+    for obj in documents:
+        obj["metadata"]["namespace"] = namespace
+    documents += _documents(FOLDER / "model.yaml") + _documents(NEWER_LLMAZ / "runtime.yaml")
+    assert differences(expand(documents).pods, pods_of(newer)) == []
+    for ours, theirs in zip(gangs_of(recorded(case)), gangs_of(newer), strict=True):
+        assert [shape(podset) for podset in ours.podsets] == [shape(p) for p in theirs.podsets]
+        assert (ours.name, ours.flavors, ours.model) == (theirs.name, theirs.flavors, theirs.model)
 
 
 def test_a_surge_group_is_made_of_the_new_template() -> None:
