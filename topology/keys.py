@@ -39,7 +39,11 @@ JOBSET_ROLE = "jobset.sigs.k8s.io/replicatedjob-name"  # label
 # KWOK - https://kwok.sigs.k8s.io/docs/user/kwok-manage-nodes-and-pods/
 KWOK_NODE = "kwok.x-k8s.io/node"
 
-# NVIDIA GPU feature discovery - NVIDIA/k8s-device-plugin docs/gpu-feature-discovery
+# Muster's own label of a node, for operators: the class of its cards, whatever plugins say. All other names
+# of our own are in scheduler/keys.py; this one is read in this layer.
+DEVICE_CLASS = "muster.dev/device-class"
+
+# NVIDIA device plugin and GPU feature discovery - NVIDIA/k8s-device-plugin docs/gpu-feature-discovery
 NVIDIA_GPU = "nvidia.com/gpu"
 NVIDIA_GPU_SHARED = "nvidia.com/gpu.shared"
 NVIDIA_PRODUCT = "nvidia.com/gpu.product"
@@ -48,6 +52,22 @@ NVIDIA_COUNT = "nvidia.com/gpu.count"
 NVIDIA_REPLICAS = "nvidia.com/gpu.replicas"
 NVIDIA_SHARING = "nvidia.com/gpu.sharing-strategy"
 NVIDIA_CLIQUE = "nvidia.com/gpu.clique"  # <ClusterUUID>.<CliqueID>: one multi-node NVLink domain
+NVIDIA_HAMI = "nvidia.com/gpu[mc]*"  # gpumem, gpumem-percentage, gpucores: HAMi's parts of a card
+
+# AMD device plugin and node labeller - ROCm/k8s-device-plugin docs/user-guide/configuration.md,
+# cmd/k8s-node-labeller
+AMD_GPU = "amd.com/gpu"
+AMD_SPX = tuple(f"amd.com/spx_nps{n}" for n in (1, 2, 4))  # "mixed" strategy, whole cards
+AMD_PRODUCT = "amd.com/gpu.product-name"
+AMD_MEMORY = "amd.com/gpu.vram"
+AMD_PARTITION = "amd.com/compute-memory-partition"
+AMD_OLD_PRODUCT = "beta.amd.com/gpu.product-name"
+AMD_OLD_MEMORY = "beta.amd.com/gpu.vram"
+AMD_HAMI = "amd.com/gpu[mc]*"
+
+# Intel Gaudi device plugin - docs.habana.ai, Intel Gaudi Base Operator
+GAUDI = "habana.ai/gaudi"
+INSTANCE_TYPE = "node.kubernetes.io/instance-type"  # of Kubernetes, written by clouds
 
 # Huawei Ascend - Ascend/mind-cluster docs/en/scheduling/api/k8s.md
 ASCEND_910 = "huawei.com/Ascend910"
@@ -55,20 +75,96 @@ ASCEND_NPU = "huawei.com/npu"  # the 950 generation
 ASCEND_310P = "huawei.com/Ascend310P"
 ASCEND_310 = "huawei.com/Ascend310"
 ASCEND_CCE = "huawei.com/ascend-1980"  # Huawei CCE, 910B class
+ASCEND_CCE_310 = "huawei.com/ascend-310"
 ASCEND_910_HAMI = tuple(  # HAMi: one resource per chip
     f"huawei.com/Ascend{chip}" for chip in ("910A", "910B2", "910B3", "910B4", "910B4-1", "910C")
 )
+ASCEND_HAMI_PARTS = ("huawei.com/*-memory", "huawei.com/*-core")
+ASCEND_NPU_CORE = "huawei.com/npu-core"  # dynamic vNPU
 ASCEND_CHIP = "node.kubernetes.io/npu.chip.name"
 ASCEND_MEMORY = "mind-cluster/npu-chip-memory"
 ASCEND_ACCELERATOR = "accelerator"
 ASCEND_ACCELERATOR_TYPE = "accelerator-type"
 ASCEND_INFER_CARD = "infer-card-type"
 ASCEND_SUPER_POD = "huawei.com/topotree.superpodid"
+ASCEND_SOFT_SHARE = "huawei.com/scheduler.chip1softsharedev.enable"
 
-# Other vendors' whole cards, as their own device plugins name them
-ILUVATAR_GPU = "iluvatar.com/gpu"  # Deep-Spark/ix-device-plugin
-BIREN_GPU = "birentech.com/gpu"  # BirenTechnology/k8s-device-plugin
-KUNLUN_XPU = "kunlunxin.com/xpu"  # HAMi charts/hami/values.yaml
+# Iluvatar - Deep-Spark/ix-device-plugin, Deep-Spark/ix-feature-discovery; HAMi charts, device-configmap.yaml
+ILUVATAR_GPU = "iluvatar.com/gpu"
+ILUVATAR_PRODUCT = "iluvatar.com/gpu.product"
+ILUVATAR_MEMORY_MIB = "iluvatar.com/gpu.memory"
+ILUVATAR_COUNT = "iluvatar.com/gpu.count"
+ILUVATAR_CHIPS = ("BI-V100", "BI-V150", "MR-V50", "MR-V100")
+ILUVATAR_VGPU = tuple(f"iluvatar.ai/{chip}-vgpu" for chip in ILUVATAR_CHIPS)
+ILUVATAR_VCORE = tuple(f"iluvatar.ai/{chip}.vCore" for chip in ILUVATAR_CHIPS)
+ILUVATAR_DEVICES = "iluvatar.com/DevVolcano"  # annotation of a pod
+
+# Biren - BirenTechnology/k8s-device-plugin pkg/brgpu/runc.go
+BIREN_GPU = "birentech.com/gpu"
+
+# Kunlunxin - Project-HAMi/HAMi charts/hami/values.yaml, pkg/device/kunlun
+KUNLUN_XPU = "kunlunxin.com/xpu"
+KUNLUN_VXPU = "kunlunxin.com/vxpu*"
+KUNLUN_DEVICES = "BAIDU_COM_DEVICE_IDX"  # annotation of a pod
+
+# Cambricon - Cambricon/cambricon-k8s-device-plugin device-plugin/README.md, pkg/mlu, pkg/nodeLabel
+CAMBRICON_MLU = "cambricon.com/mlu"
+CAMBRICON_TYPED = tuple(  # with --enable-device-type
+    f"cambricon.com/mlu{n}" for n in ("220", "270", "270-x5k", "290", "370", "580", "590")
+)
+CAMBRICON_VMLU = "cambricon.com/vmlu"  # HAMi
+CAMBRICON_SMLU = "cambricon.com/mlu*.smlu.v*"  # vcore and vmemory of dynamic sMLU
+CAMBRICON_COUNT = "cambricon.com/real-mlu-counts"  # a resource
+CAMBRICON_PRODUCT = "Model"  # without a domain: read only beside a resource of Cambricon
+
+# Hygon - HYGON-AI/k8s-hcu-device-plugin, k8s-hcu-label-node; the older names say dcu for hcu
+HYGON_HCU = "hygon.com/hcu"
+HYGON_DCU = "hygon.com/dcu"
+HYGON_SLOTS = ("hygon.com/hcunum", "hygon.com/dcunum")
+HYGON_CORES = ("hygon.com/hcucores", "hygon.com/dcucores")
+HYGON_PARTS = tuple(
+    f"hygon.com/{one}-{part}-*" for one in ("hcu", "dcu") for part in ("share", "mig")
+)
+HYGON_PRODUCT = "hygon.com/hcu.name"
+HYGON_MEMORY = "hygon.com/hcu.vram"
+HYGON_OLD_PRODUCT = "hygon.com/dcu.name"
+HYGON_OLD_MEMORY = "hygon.com/dcu.vram"
+
+# Moore Threads - Project-HAMi/HAMi pkg/device/mthreads
+MTHREADS_GPU = "mthreads.com/gpu"
+MTHREADS_VGPU = "mthreads.com/vgpu"
+MTHREADS_CORE = "mthreads.com/sgpu-core"
+MTHREADS_DEVICES = "mthreads.com/gpu-index"  # annotation of a pod
+MTHREADS_TIME = "mthreads.com/predicate-time"  # annotation of a pod
+
+# MetaX - Project-HAMi/HAMi pkg/device/metax; labels of the MetaX GPU operator
+METAX_GPU = "metax-tech.com/gpu"
+METAX_SGPU = "metax-tech.com/sgpu"
+METAX_PRODUCT = "metax-tech.com/gpu.product"
+METAX_MEMORY = "metax-tech.com/gpu.memory"
+
+# Enflame - Project-HAMi/HAMi pkg/device/enflame; EnflameTechnology, GCU feature discovery
+ENFLAME_GCU = "enflame.com/gcu"
+ENFLAME_SHARED = ("enflame.com/drs-gcu", "enflame.com/shared-gcu")
+ENFLAME_PRODUCT = "enflame.com/gcu.model"
+ENFLAME_MEMORY_MIB = "enflame.com/gcu.memory"
+ENFLAME_COUNT = "enflame.com/gcu.count"
+ENFLAME_DEVICES = "enflame.com/gcu-assigned"  # annotation of a pod
+
+# HAMi's registers of devices, annotations of nodes - Project-HAMi/HAMi pkg/device/*/device.go
+HAMI_NVIDIA = "hami.io/node-nvidia-register"
+HAMI_AMD = "hami.io/node-amd-register"
+HAMI_ASCEND = tuple(
+    f"hami.io/node-register-Ascend{chip}"
+    for chip in ("910A", "910B2", "910B3", "910B4", "910B4-1", "910C", "310P")
+)
+HAMI_ILUVATAR = tuple(f"hami.io/node-{chip}-register" for chip in ILUVATAR_CHIPS)
+HAMI_BIREN = "hami.io/node-biren-register"
+HAMI_HYGON = ("hami.io/node-hcu-register", "hami.io/node-dcu-register")
+HAMI_CAMBRICON = "hami.io/node-mlu-register"
+PREDICATE_TIME = (
+    "predicate-time"  # annotation of a pod: Ascend's and Iluvatar's plugins take the oldest
+)
 
 # NVIDIA Topograph 1.x / 0.2-0.5 - NVIDIA/topograph docs/reference/node-labels.md
 TOPOGRAPH_TIER = "fabric.topograph.run/tier-"  # tier-0 is the closest

@@ -24,10 +24,13 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
     subject = f"Node {name}"
     labels = {HOSTNAME: name, **strings(metadata.get("labels"))}
     allocatable, problems = _allocatable(status, subject)
-    cards, more = read_cards(labels, allocatable, subject)
-    accelerator = cards.accelerator
-    if accelerator is not None:
-        accelerator = ruled(accelerator, labels, _capacity(status, accelerator.resource))
+    annotations = mapping(metadata.get("annotations"))
+    cards, more = read_cards(labels, annotations, allocatable, subject)
+    card = cards.accelerator
+    if card is not None:
+        card = ruled(card, labels, _capacity(status, card.resource))
+        if card.count < allocatable[card.resource]:  # of HAMi's slots those that are worth a card
+            allocatable = Resources({**allocatable.amounts, card.resource: card.count})
     taints = tuple(_taint(mapping(item)) for item in sequence(spec.get("taints")))
     cordoned = spec.get("unschedulable") is True
     return Node(
@@ -37,7 +40,7 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
         taints=tuple(taint for taint in taints if taint.key != TAINT_UNSCHEDULABLE),
         ready=_ready(status),
         unschedulable=cordoned or any(taint.key == TAINT_UNSCHEDULABLE for taint in taints),
-        accelerator=accelerator,
+        accelerator=card,
         scale_up=cards.scale_up,
         path=hierarchies.path(labels),
         problems=(*problems, *more),

@@ -21,6 +21,7 @@ from scheduler.kube.manifests import control_plane_manifests, scheduler_config
 from simulations.controlplane import Binaries, Cluster, temporary_cluster
 from simulations.local import install
 from topology.keys import ASCEND_910, KWOK_NODE, NVIDIA_GPU
+from topology.vendors import VENDORS
 
 Object = dict[str, Any]
 SIZE = {
@@ -165,6 +166,15 @@ def test_guarded_also_filters_plain_pods_with_cards(rig: Rig) -> None:
     assert plain == {("filter", name) for name in names if name != "cpu-only"}
     rig.create("member-guarded", NVIDIA_GPU, **{keys.GANG: "g"})
     rig.wait_for(("filter", "member-guarded"), ("bind", "member-guarded"))
+
+
+def test_the_guard_knows_every_vendor() -> None:
+    """A card under a name that is not listed could be taken by a plain pod from under a gang."""
+    (entry, _) = scheduler_config("https://muster.example:9443", b"PEM", guarded=True)["extenders"]
+    names = {item["name"] for item in entry["managedResources"]}
+    assert names - keys.SYNTHETIC_RESOURCES == {
+        name for vendor in VENDORS for name in vendor.resources
+    }
 
 
 @pytest.mark.parametrize("guarded", [False, True])

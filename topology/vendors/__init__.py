@@ -1,8 +1,8 @@
 """The vendor catalogue: which cards a node has, by the labels and resources of each vendor's plugins.
 
-To add a vendor: one file here with a ``Vendor`` value (copy ``ascend.py``), one line in ``VENDORS``, one
-folder of nodes in ``tests/fixtures/vendors``. A vendor that is not in the catalogue still works:
-``generic`` counts any extended resource that a node advertises.
+To add a vendor: one file here with a ``Vendor`` value, one line in ``VENDORS``, one folder of nodes in
+``tests/fixtures/vendors``; CONTRIBUTING.md shows it on an example. A vendor that is not in the catalogue
+still works: ``generic`` counts any extended resource that a node advertises.
 """
 
 from __future__ import annotations
@@ -10,32 +10,80 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from topology.keys import DEVICE_CLASS
 from topology.model import Accelerator, Problem
 from topology.resources import Resources
-from topology.vendors import ascend, generic, nvidia
-from topology.vendors.catalogue import Cards, Vendor, reveal
+from topology.vendors import (
+    amd,
+    ascend,
+    biren,
+    cambricon,
+    enflame,
+    gaudi,
+    generic,
+    hygon,
+    iluvatar,
+    kunlunxin,
+    metax,
+    mthreads,
+    nvidia,
+)
+from topology.vendors.catalogue import Vendor
+from topology.vendors.reading import Cards, Seen, reveal
 
-VENDORS: tuple[Vendor, ...] = (nvidia.VENDOR, ascend.VENDOR)
+VENDORS: tuple[Vendor, ...] = (
+    nvidia.VENDOR,
+    amd.VENDOR,
+    gaudi.VENDOR,
+    ascend.VENDOR,
+    iluvatar.VENDOR,
+    biren.VENDOR,
+    kunlunxin.VENDOR,
+    cambricon.VENDOR,
+    hygon.VENDOR,
+    mthreads.VENDOR,
+    metax.VENDOR,
+    enflame.VENDOR,
+)
 
 _DOMAINS = frozenset(name.partition("/")[0] for vendor in VENDORS for name in vendor.resources)
+_VENDOR_OF_CLASS = {name: vendor.name for vendor in VENDORS for name in vendor.classes}
 _FIELD = "status.allocatable"
 
 
+def vendor_of(name: str) -> Vendor | None:
+    """The catalogue entry with this name, as in ``Accelerator.vendor``; None for vendors without one."""
+    return next((vendor for vendor in VENDORS if vendor.name == name), None)
+
+
 def read_cards(
-    labels: Mapping[str, str], allocatable: Resources, subject: str
+    labels: Mapping[str, str],
+    annotations: Mapping[str, object],
+    allocatable: Resources,
+    subject: str,
 ) -> tuple[Cards, tuple[Problem, ...]]:
     """The node's cards, and what is wrong with them.
 
     ``Cards.doubt`` is set, and there is no accelerator, when the node shows the cards of two vendors, two
     names of one vendor, or two classes: such a node must not be used for gangs.
     """
-    found = [cards for vendor in VENDORS if (cards := reveal(vendor, labels, allocatable))]
+    seen = Seen(labels=labels, annotations=annotations, allocatable=allocatable)
+    found = [cards for vendor in VENDORS if (cards := reveal(vendor, seen))]
     if not found:
-        return Cards(accelerator=generic.read(allocatable, _DOMAINS)), ()
+        return _other(seen), ()
     cards = found[0] if len(found) == 1 else Cards(doubt=f"cards of two vendors, {_names(found)}")
-    if cards.doubt:
-        message = f"{cards.doubt}; a node has cards of one class, so it is not used for gangs"
-        return cards, (Problem(subject=subject, field=_FIELD, message=message),)
+    where, doubt = _FIELD, cards.doubt
+    if cards.accelerator:
+        named = cards.accelerator.device_class
+        owner = _VENDOR_OF_CLASS.get(named, cards.accelerator.vendor)
+        if owner != cards.accelerator.vendor:
+            where, doubt = (
+                f"metadata.labels[{DEVICE_CLASS}]",
+                (f"{named} is a class of {owner}, but the cards are {cards.accelerator.resource}"),
+            )
+    if doubt:
+        message = f"{doubt}; a node has cards of one class, so it is not used for gangs"
+        return Cards(doubt=doubt), (Problem(subject=subject, field=where, message=message),)
     if cards.warning:
         return cards, (Problem(subject=subject, field=_FIELD, message=cards.warning),)
     return cards, ()
@@ -43,10 +91,20 @@ def read_cards(
 
 def ruled(accelerator: Accelerator, labels: Mapping[str, str], installed: int) -> Accelerator:
     """The cards with their allocation rule. ``installed``: the node's capacity for them."""
-    whole = replace(accelerator, installed=max(installed, accelerator.count))
-    rows = (row for vendor in VENDORS if vendor.name == whole.vendor for row in vendor.rules)
-    rule = next((row.rule for row in rows if row.fits(whole, labels)), None)
-    return replace(whole, rule=rule)
+    known = accelerator.installed or installed
+    whole = replace(accelerator, installed=max(known, accelerator.count))
+    vendor = vendor_of(whole.vendor)
+    rows = (row for row in (vendor.rules if vendor else ()) if row.fits(whole, labels))
+    row = next(rows, None)
+    return replace(whole, rule=row.rule if row else None)
+
+
+def _other(seen: Seen) -> Cards:
+    """The cards of a vendor that is not in the catalogue."""
+    card = generic.read(seen.allocatable, _DOMAINS)
+    if card is not None and DEVICE_CLASS in seen.labels:
+        card = replace(card, device_class=seen.labels[DEVICE_CLASS])
+    return Cards(accelerator=card)
 
 
 def _names(found: list[Cards]) -> str:

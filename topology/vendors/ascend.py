@@ -1,8 +1,8 @@
 """Huawei Ascend: names of the MindCluster plugin, Huawei CCE and HAMi.
 
-Sources of names: Ascend/mind-cluster docs/en/scheduling/api (k8s.md, ascend_device_plugin.md);
-Project-HAMi/HAMi charts/hami/templates/scheduler/device-configmap.yaml (memory);
-vllm-ascend, guide for Volcano (CCE name).
+Sources: Ascend/mind-cluster docs/en/scheduling/api (k8s.md, ascend_device_plugin.md); Project-HAMi/HAMi
+charts/hami/templates/scheduler/device-configmap.yaml (memory, names); vllm-ascend, guide for Volcano (CCE
+names), README.md and Dockerfiles (engine).
 Source of the allocation rules: the same docs, 03_ascend_ai_processor_based_affinity.md, and the code of
 component/ascend-for-volcano. What a rule says of gangs is what is said there of distributed jobs.
 """
@@ -17,32 +17,32 @@ from topology.keys import (
     ASCEND_910_HAMI,
     ASCEND_ACCELERATOR_TYPE,
     ASCEND_CCE,
+    ASCEND_CCE_310,
     ASCEND_CHIP,
+    ASCEND_HAMI_PARTS,
     ASCEND_INFER_CARD,
     ASCEND_MEMORY,
     ASCEND_NPU,
+    ASCEND_NPU_CORE,
+    ASCEND_SOFT_SHARE,
     ASCEND_SUPER_POD,
+    HAMI_ASCEND,
+    PREDICATE_TIME,
 )
-from topology.vendors.catalogue import GIB, RESOURCE, Product, RuleRow, Vendor
+from topology.vendors.catalogue import BESIDE, RESOURCE, Engine, HandOff, RuleRow, Sharing, Vendor
 
-_MEMORY_GIB = {
-    "ascend-910a": 32,
-    "ascend-910b": 64,
-    "ascend-910b-32gb": 32,
-    "ascend-910c": 64,  # of a die, which is the unit that is scheduled
-    "ascend-310p": 24,
-}
+_IMAGE = "quay.io/ascend/vllm-ascend"
+_VISIBLE = ("ASCEND_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES")
 
 
-def _rows(by: str, classes: dict[str, str]) -> tuple[Product, ...]:
-    return tuple(
-        Product(
-            by=by,
-            glob=glob,
-            device_class=name,
-            memory_bytes=_MEMORY_GIB[name] * GIB if name in _MEMORY_GIB else None,
-        )
-        for glob, name in classes.items()
+def _engine(key: str) -> Engine:
+    return Engine(
+        package="vllm-ascend",
+        plugin="ascend",
+        image_key=key,
+        image=_IMAGE,
+        visible_devices=_VISIBLE,
+        source="vllm-project/vllm-ascend README.md, Dockerfile*",
     )
 
 
@@ -79,13 +79,12 @@ _RULES = (
     RuleRow(classes="ascend-910b*", cards=16, rule=_BOX_16),  # with 8 cards all are connected
     _typed("ascend-910c", "module-a3-16", _A3_SERVER),  # a server outside a super-pod
     RuleRow(classes="ascend-910c", rule=_A3),
-    _typed("ascend-950", "350-Atlas-4p-*", _350_BOARDS),
-    _typed("ascend-950", "350-Atlas-*", _350),
-    _typed("ascend-950", "850-Atlas-*", CardRule(counts=(1, 2, 4, 8), one_per_node=True)),
-    _typed("ascend-950", "950-*", _950),
-    RuleRow(
-        classes="ascend-950", rule=_850
-    ),  # also where the type is unknown: legal in all of them
+    _typed("ascend-950*", "350-Atlas-4p-*", _350_BOARDS),
+    _typed("ascend-950*", "350-Atlas-*", _350),
+    _typed("ascend-950*", "850-Atlas-*", CardRule(counts=(1, 2, 4, 8), one_per_node=True)),
+    _typed("ascend-950*", "950-*", _950),
+    # Also where the type is unknown: legal in all of them.
+    RuleRow(classes="ascend-950*", rule=_850),
     RuleRow(classes="ascend-310p", labels={ASCEND_INFER_CARD: "card-300i-duo"}, rule=_DUO),
     RuleRow(classes="ascend-310p", rule=_310P),
     RuleRow(classes="ascend-910", rule=_ANY_910),
@@ -94,51 +93,87 @@ _RULES = (
 VENDOR = Vendor(
     name="ascend",
     # Different plugins, one kind of card: all these are aliases.
-    resources=(ASCEND_910, ASCEND_NPU, ASCEND_310P, ASCEND_310, ASCEND_CCE, *ASCEND_910_HAMI),
-    products=(
-        *_rows(
-            ASCEND_CHIP,
-            {
-                "910A*": "ascend-910a",
-                "910B4": "ascend-910b-32gb",
-                "910B*": "ascend-910b",  # B1, B2, B3 and B4-1
-                "910C*": "ascend-910c",
-                "910_93*": "ascend-910c",
-                "310P*": "ascend-310p",
-                "Ascend950*": "ascend-950",
-            },
-        ),
-        # Written by hand, so a weaker sign than the chip's name, but one that must not contradict it.
-        *_rows(
-            ASCEND_ACCELERATOR_TYPE,
-            {
-                "module-910b-*": "ascend-910b",
-                "card-910b-*": "ascend-910b",
-                "module-a3-*": "ascend-910c",
-                "module": "ascend-910a",
-                "half": "ascend-910a",
-                "*-Atlas-*": "ascend-950",
-            },
-        ),
-        # The plain name alone does not tell the generations apart.
-        *_rows(
-            RESOURCE,
-            {
-                ASCEND_910: "ascend-910",
-                ASCEND_310: "ascend-310",
-                ASCEND_310P: "ascend-310p",
-                ASCEND_NPU: "ascend-950",
-                ASCEND_CCE: "ascend-910b",
-                "*/Ascend910A": "ascend-910a",
-                "*/Ascend910B4": "ascend-910b-32gb",
-                "*/Ascend910B*": "ascend-910b",
-                "*/Ascend910C": "ascend-910c",
-            },
-        ),
+    resources=(
+        ASCEND_910,
+        ASCEND_NPU,
+        ASCEND_310P,
+        ASCEND_310,
+        ASCEND_CCE,
+        ASCEND_CCE_310,
+        *ASCEND_910_HAMI,
     ),
-    product_label=ASCEND_CHIP,
-    memory_label=ASCEND_MEMORY,
+    classes={
+        "ascend-910": None,
+        "ascend-910a": 32,
+        "ascend-910b": 64,
+        "ascend-910b-32gb": 32,
+        "ascend-910c": 64,  # of a die, which is the unit that is scheduled
+        "ascend-310": None,
+        "ascend-310p": 24,
+        "ascend-950": None,
+        "ascend-950pr": None,
+        "ascend-950dt": None,
+    },
+    families={"ascend-910": "ascend-910*", "ascend-950": "ascend-950*"},
+    products={
+        ASCEND_CHIP: {
+            "*910A*": "ascend-910a",
+            "*910Pro*": "ascend-910a",
+            "*910B4": "ascend-910b-32gb",
+            "*910B[1-4]*": "ascend-910b",  # B1, B2, B3 and B4-1
+            "*910B": "ascend-910",  # also a name of the first generation
+            "*910C*": "ascend-910c",
+            "*910_93*": "ascend-910c",
+            "*310P*": "ascend-310p",
+            "*950PR*": "ascend-950pr",
+            "*950DT*": "ascend-950dt",
+            "*950*": "ascend-950",
+        },
+        # Written by hand, so a weaker sign than the chip's name, but one that must not contradict it.
+        ASCEND_ACCELERATOR_TYPE: {
+            "module-910b-*": "ascend-910b",
+            "card-910b-*": "ascend-910b",
+            "module-a3-*": "ascend-910c",
+            "module": "ascend-910a",
+            "half": "ascend-910a",
+            "*-Atlas-*": "ascend-950",
+        },
+        # The plain name alone does not tell the generations apart.
+        RESOURCE: {
+            ASCEND_910: "ascend-910",
+            ASCEND_310: "ascend-310",
+            ASCEND_CCE_310: "ascend-310",
+            ASCEND_310P: "ascend-310p",
+            ASCEND_NPU: "ascend-950",
+            ASCEND_CCE: "ascend-910b",
+            "*/Ascend910A": "ascend-910a",
+            "*/Ascend910B4": "ascend-910b-32gb",
+            "*/Ascend910B*": "ascend-910b",
+            "*/Ascend910C": "ascend-910c",
+        },
+    },
+    product_labels=(ASCEND_CHIP,),
+    memory_labels=(ASCEND_MEMORY,),
     memory_unit="Mi",
     scale_up=ASCEND_SUPER_POD,
     rules=_RULES,
+    registers=HAMI_ASCEND,
+    sharing=(
+        Sharing(by=ASCEND_SOFT_SHARE, globs=("true",), means="chips are shared by pods"),
+        Sharing(by=BESIDE, globs=(ASCEND_NPU_CORE,), means="chips are split into vNPUs on demand"),
+        Sharing(by=BESIDE, globs=ASCEND_HAMI_PARTS, means="HAMi splits each chip"),
+    ),
+    handoff=HandOff(
+        # Physical numbers, for the 950 logical ones; its name of a device is not published.
+        devices={ASCEND_910: "Ascend910-{index}", ASCEND_NPU: "npu-{index}"},
+        time=PREDICATE_TIME,
+        when="-volcanoType=true of the device plugin (not its default)",
+        source="Ascend/mind-cluster component/ascend-device-plugin/pkg/server/plugin.go",
+    ),
+    engines={  # vllm-ascend docs/source/faqs.md: not for the 910A
+        "ascend-910b*": _engine("ascend-a2"),
+        "ascend-910c": _engine("ascend-a3"),
+        "ascend-310p": _engine("ascend-310p"),
+        "ascend-950*": _engine("ascend-950"),
+    },
 )
