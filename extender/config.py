@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from scheduler.keys import NAMESPACE
 from scheduler.policy import MixedPair, Policy
 from scheduler.progress import Limits
 
@@ -35,7 +36,7 @@ class Config:
     """Further DNS names or IP addresses that the made certificate is valid for."""
     client_ca: str = ""
     """CA file of clients; when given, the verbs need a client certificate (mTLS)."""
-    namespace: str = "muster-system"
+    namespace: str = NAMESPACE
     """Where the Lease and the Secret live."""
     kubeconfig: str = ""
     """Path of a kubeconfig; empty: in-cluster, else $KUBECONFIG or the default path."""

@@ -35,7 +35,7 @@ from scheduler.kube.client import ApiError, KubeClient
 from scheduler.kube.events import EventRecorder
 from scheduler.kube.lease import LeaderElection, LeaseTiming, own_pod
 from scheduler.kube.reflector import Emit, Verb
-from scheduler.kube.watches import Watches
+from scheduler.kube.watches import Watches, standard_sources
 from scheduler.ledger import Ledger
 from scheduler.model import GangAssignment
 from scheduler.state import ClusterState
@@ -189,7 +189,7 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
     await web.TCPSite(runner, *_address(config.listen), ssl_context=tls.context).start()
     rpc = await _start_rpc(config, service, tls)
     log.info("listening", https=config.listen, grpc=config.grpc_listen)
-    watches = Watches(client, _emit(service))
+    watches = Watches(client, _emit(service), standard_sources(config.namespace))
     service.watch_counters = watches.counters
     service.unsynced = watches.unsynced
     election = _election(config, client, service.engine)

@@ -57,6 +57,11 @@ TOUCHED = f"{GROUP}/touched"
 LEADER = f"{GROUP}/leader"
 """Label of the replica that leads; the Service sends kube-scheduler only there."""
 
+NAMESPACE = "muster-system"
+"""Where Muster is installed unless said otherwise."""
+TOPOLOGY_SOURCE = f"{GROUP}/topology-source"
+"""Label of a ConfigMap in Muster's namespace whose data are documents about the network."""
+
 MANAGED = f"{GROUP}/managed"
 """Namespace label; ``false`` means that none of its pods is ours."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from scheduler.model import Gang, GangAssignment, PodTerm
 from topology.caches.claims import Residency
+from topology.fabric import Fabric
 from topology.model import Node, Problem
 from topology.resources import Resources
 from topology.tree import TopologyTree
@@ -66,5 +67,7 @@ class Snapshot:
     """When it was taken, seconds since the epoch; what was seen too long before is not known any more.
     0: nothing is old."""
     problems: tuple[Problem, ...] = ()
+    fabrics: tuple[Fabric, ...] = ()
+    """The networks that fabric maps show: switches, adapters, links."""
     generation: int = field(default=0, compare=False)
     """Counts changes of the ClusterState it was taken from; not part of the JSON form."""

@@ -13,6 +13,7 @@ from scheduler.model import Gang, GangAssignment
 from scheduler.policy import Policy
 from scheduler.snapshot import NodeState, Snapshot
 from topology.caches.claims import Residency
+from topology.fabric import Fabric
 from topology.model import Problem
 from topology.tree import TopologyTree
 
@@ -60,6 +61,7 @@ def load(document: Mapping[str, Any]) -> tuple[Snapshot, Policy]:
         residency=read.residency,
         taken_seconds=read.taken_seconds,
         problems=read.problems,
+        fabrics=read.fabrics,
     )
     return snapshot, policy
 
@@ -75,3 +77,4 @@ class _Spec(msgspec.Struct):
     residency: tuple[Residency, ...] = ()
     taken_seconds: int = 0
     problems: tuple[Problem, ...] = ()
+    fabrics: tuple[Fabric, ...] = ()

@@ -1,17 +1,17 @@
 """The live picture of the cluster: watch events in, snapshots out. One of the two mutable objects.
 
 An event costs the work of its own object, a snapshot the work of what changed since the last one: nodes
-and gangs that did not change are shared. The tree is rebuilt only when nodes, their labels or the
-topology objects change.
+and gangs that did not change are shared. Nodes and the network are in ``scheduler.fleet``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from scheduler.flavors import FlavorObject, read_flavor_object
+from scheduler.fleet import OF_THE_NETWORK, Fleet
 from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.foreign import OPEN_MODEL, ForeignObjects, identity
 from scheduler.fork import Forkable
@@ -25,12 +25,9 @@ from scheduler.priorities import Priorities
 from scheduler.residencies import Residencies
 from scheduler.snapshot import NodeState, RunningPod, Snapshot
 from topology.caches import KINDS as CACHE_KINDS
-from topology.model import Node, Problem
-from topology.nodes import read_node
-from topology.sources import Hierarchies
+from topology.model import Problem
 from topology.sources.hierarchy import Hierarchy
 from topology.sources.node_labels import PRESETS
-from topology.tree import TopologyTree
 from topology.untyped import mapping, strings, text
 
 Object = Mapping[str, Any]
@@ -58,22 +55,17 @@ class ClusterState(Forkable):
         """Counts effective changes; ``Gang`` objects, which we write ourselves, do not count."""
         self.objects = ForeignObjects()
         """Owners of pods, models and PodGroups."""
-        self._presets = presets
+        self._fleet = Fleet(presets)
         self._settings = Context(rewrites=rewrites, compatibility=compatibility)
-        self._nodes: dict[str, Node] = {}
         self._on_node: dict[str, dict[str, RunningPod]] = {}
         self._states: dict[str, NodeState] = {}
-        self._topologies: dict[str, Object] = {}
         self._flavors: dict[str, FlavorObject] = {}
         self._priorities = Priorities()
         self._residencies = Residencies()
         self._uid_of: dict[tuple[str, str], str] = {}
         self._wrong: dict[str, tuple[Problem, ...]] = {}
-        """What is wrong, by uid of a pod, or kind and name of a node or flavor."""
+        """What is wrong, by uid of a pod, or kind and name of a flavor or model."""
         self._gangs = GangIndex(schedulers)
-        self._hierarchies = Hierarchies()
-        self._tree = TopologyTree.build((), ())
-        self._tree_stale = False
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -87,7 +79,6 @@ class ClusterState(Forkable):
             "Node": self._take_node,
             "Namespace": self._take_namespace,
             "Flavor": self._take_flavor,
-            "Topology": self._take_topology,
             "PriorityClass": self._take_priority,
             "Gang": self._take_gang_object,
         }.get(kind)
@@ -95,6 +86,8 @@ class ClusterState(Forkable):
             self.generation += self._residencies.take(kind, obj, verb == "DELETED")
         if take is not None and _name(obj):
             take(obj, verb == "DELETED")
+        elif kind in OF_THE_NETWORK and _name(obj):
+            self.generation += self._fleet.take(kind, obj, verb == "DELETED")
         elif kind in FOREIGN_KINDS and _name(obj):
             self._take_foreign(kind, obj, verb == "DELETED")
 
@@ -118,13 +111,13 @@ class ClusterState(Forkable):
             return [(key.partition("/")[0], key.partition("/")[2]) for key in self.gang_objects]
         if kind in FOREIGN_KINDS:
             return self.objects.names(kind)
-        if kind in CACHE_KINDS and kind != "Node":
+        if kind == "Node" or kind in OF_THE_NETWORK:
+            return self._fleet.known(kind)
+        if kind in CACHE_KINDS:
             return self._residencies.names(kind)
         names: Iterable[str] = {
-            "Node": self._nodes.keys(),
             "Namespace": self.namespaces.keys(),
             "Flavor": self._flavors.keys(),
-            "Topology": self._topologies.keys(),
             "PriorityClass": self._priorities.names,
         }.get(kind, ())
         return [("", name) for name in names]
@@ -163,7 +156,8 @@ class ClusterState(Forkable):
             self._states.pop(pod.node, None)
         for level in self._gangs.add(pod, self.namespaces, self.objects):
             # Only a level that no hierarchy names exists by being asked for.
-            self._tree_stale |= self._hierarchies.resolve(level) is None
+            if self._fleet.hierarchies.resolve(level) is None:
+                self._fleet.place_anew()
 
     def _drop_pod(self, pod: Pod) -> None:
         del self.pods[pod.uid], self._uid_of[pod.namespace, pod.name]
@@ -174,7 +168,8 @@ class ClusterState(Forkable):
                 del self._on_node[pod.node]
             self._states.pop(pod.node, None)
         for _ in self._gangs.drop(pod):
-            self._tree_stale |= bool(self._hierarchies.extra)
+            if self._fleet.hierarchies.extra:
+                self._fleet.place_anew()
 
     def _read_pods_again(self, pods: Iterable[Pod]) -> None:
         """Something that pods refer to has changed."""
@@ -183,25 +178,7 @@ class ClusterState(Forkable):
             self._add_pod(self._valued(pod))
 
     def _take_node(self, obj: Object, deleted: bool) -> None:
-        node = read_node(obj, self._hierarchies)
-        before = self._nodes.get(node.name)
-        if deleted:
-            if self._nodes.pop(node.name, None) is None:
-                return
-            self._tree_stale = True
-        elif node == before:
-            return
-        else:
-            self._nodes[node.name] = node
-            self._tree_stale |= before is None or self._moved(before, node)
-        self._note(f"Node {node.name}", () if deleted else node.problems)
-        self._states.pop(node.name, None)
-        self.generation += 1
-
-    def _moved(self, before: Node, node: Node) -> bool:
-        """Whether a label has changed that may say where the node stands."""
-        reads = self._hierarchies.reads
-        return any(before.labels.get(key) != node.labels.get(key) for key in reads)
+        self.generation += self._fleet.take_node(obj, deleted)
 
     def _note(self, subject: str, problems: tuple[Problem, ...]) -> None:
         self._wrong.pop(subject, None)
@@ -233,18 +210,6 @@ class ClusterState(Forkable):
             self._flavors[name] = flavor
         self._note(f"Flavor {name}", flavor.problems(name) if flavor else ())
         self._gangs.mark_all()
-        self.generation += 1
-
-    def _take_topology(self, obj: Object, deleted: bool) -> None:
-        name = _name(obj)
-        topology = None if deleted else {"metadata": {"name": name}, "spec": obj.get("spec")}
-        if topology == self._topologies.get(name):
-            return
-        if topology is None:
-            del self._topologies[name]
-        else:
-            self._topologies[name] = topology
-        self._tree_stale = True
         self.generation += 1
 
     def _take_foreign(self, kind: str, obj: Object, deleted: bool) -> None:
@@ -295,10 +260,14 @@ class ClusterState(Forkable):
         self._refresh()
         return self._gangs.sorted
 
+    def hosts(self) -> Iterator[Object]:
+        """Nodes as documents about the network know them, with what these say of labels and capacity."""
+        return self._fleet.hosts()
+
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with nodes, topologies, flavors and pods."""
         self._refresh()
-        found = {*self._hierarchies.problems}
+        found = self._fleet.problems()
         for problems in (*self._wrong.values(), self._residencies.problems()):
             found.update(problems)
         return tuple(sorted(found, key=str))
@@ -316,7 +285,7 @@ class ClusterState(Forkable):
         itself counts. ``excluded`` gives nodes to avoid, and ``given_up`` why it is not planned, by gang key.
         """
         self._refresh()
-        states = self._states
+        states, tree = self._states, self._fleet.tree
         gangs = self._gangs.sorted
         if excluded or given_up:
             gangs = tuple(
@@ -328,9 +297,10 @@ class ClusterState(Forkable):
                 for gang in gangs
             )
         return Snapshot(
-            levels=self._tree.levels,
-            nodes=tuple(states[name] for name in self._tree.nodes),
-            tree=self._tree,
+            levels=tree.levels,
+            nodes=tuple(states[name] for name in tree.nodes),
+            tree=tree,
+            fabrics=self._fleet.fabrics(),
             gangs=gangs,
             reservations=tuple(
                 replace(assignment, slots=slots)
@@ -351,11 +321,14 @@ class ClusterState(Forkable):
     # -- keeping derived values current ----------------------------------------------------------
 
     def _refresh(self) -> None:
-        if self._tree_stale:
-            self._rebuild_tree()
-        for name in self._nodes.keys() - self._states.keys():
-            here = self._on_node.get(name, {}).values()
-            self._states[name] = node_state(self._nodes[name], here)
+        changes = self._fleet.refresh(self._gangs.asked)
+        nodes = self._fleet.nodes
+        for name in changes.nodes:
+            self._states.pop(name, None)
+        for name in nodes.keys() - self._states.keys():
+            self._states[name] = node_state(nodes[name], self._on_node.get(name, {}).values())
+        if changes.levels:
+            self._gangs.mark_all()
         if self._gangs.stale:
             self._gangs.read(self._context())
 
@@ -363,28 +336,11 @@ class ClusterState(Forkable):
         return replace(
             self._settings,
             flavors=self._flavors,
-            levels=self._hierarchies.levels,
-            resolve=self._hierarchies.resolve,
+            levels=self._fleet.hierarchies.levels,
+            resolve=self._fleet.hierarchies.resolve,
             namespaces=self.namespaces,
             objects=self.objects,
         )
-
-    def _rebuild_tree(self) -> None:
-        before = self._hierarchies
-        labels = [node.labels for node in self._nodes.values()]
-        topologies = [self._topologies[name] for name in sorted(self._topologies)]
-        self._hierarchies = Hierarchies.build(labels, topologies, self._gangs.asked, self._presets)
-        for name, node in self._nodes.items():
-            path = self._hierarchies.path(node.labels)
-            if path != node.path:
-                self._nodes[name] = replace(node, path=path)
-                self._states.pop(name, None)
-        for name in self._states.keys() - self._nodes.keys():
-            del self._states[name]
-        self._tree = TopologyTree.build(self._nodes.values(), self._hierarchies.levels)
-        self._tree_stale = False
-        if before != self._hierarchies:
-            self._gangs.mark_all()
 
 
 def _name(obj: Object) -> str:

@@ -11,6 +11,8 @@ ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
 RACK = "topology.kubernetes.io/rack"  # used in the field, not a well-known label
 BLOCK = "topology.kubernetes.io/block"  # used in the field, not a well-known label
+OLD_ZONE = "failure-domain.beta.kubernetes.io/zone"
+OLD_REGION = "failure-domain.beta.kubernetes.io/region"
 TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 TAINT_NOT_READY = "node.kubernetes.io/not-ready"
 TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -22,6 +24,7 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"  # on the bookmark that ends a 
 
 # Kueue Topology - kubernetes-sigs/kueue keps/2724-topology-aware-scheduling
 KUEUE_GROUP = "kueue.x-k8s.io"
+KAI_TOPOLOGY_GROUP = "kai.scheduler"  # the same shape
 KUEUE_REQUIRED = "kueue.x-k8s.io/podset-required-topology"
 KUEUE_PREFERRED = "kueue.x-k8s.io/podset-preferred-topology"
 KUEUE_UNCONSTRAINED = "kueue.x-k8s.io/podset-unconstrained-topology"
@@ -173,35 +176,76 @@ TOPOGRAPH_SPINE = "network.topology.nvidia.com/spine"
 TOPOGRAPH_CORE = "network.topology.nvidia.com/core"
 TOPOGRAPH_OLD_LEAF = "network.topology.nvidia.com/block"  # 0.1
 TOPOGRAPH_OLD_CORE = "network.topology.nvidia.com/datacenter"  # 0.1
+TOPOGRAPH_DOMAIN = "accelerator.topograph.run/domain"  # the NVLink domain
+TOPOGRAPH_SUBDOMAIN = "accelerator.topograph.run/sub-domain"
+TOPOGRAPH_ACCELERATOR = "network.topology.nvidia.com/accelerator"  # the same, up to 0.5
 
 # Google Kubernetes Engine - gke-topology-scheduler
 GKE_BLOCK = "cloud.google.com/gce-topology-block"
 GKE_SUBBLOCK = "cloud.google.com/gce-topology-subblock"
 GKE_HOST = "cloud.google.com/gce-topology-host"
+GKE_PLACEMENT = "cloud.google.com/gke-placement-group"  # compact placement
+GKE_OLD_ZONE = "topology.gke.io/zone"
 GKE_OLD_CLUSTER = "topology.gke.io/cluster"
 GKE_OLD_RACK = "topology.gke.io/rack"
+GKE_RDMA = "networking.gke.io.networks/rdma-*"  # one per network card
 
-# AWS EKS: layer 1 is the broadest - docs.aws.amazon.com, EKS ml-workload-topology
+# AWS EKS: layer 1 is the broadest - docs.aws.amazon.com, EKS ml-workload-topology, SageMaker HyperPod
 AWS_LAYER_1 = "topology.k8s.aws/network-node-layer-1"
 AWS_LAYER_2 = "topology.k8s.aws/network-node-layer-2"
 AWS_LAYER_3 = "topology.k8s.aws/network-node-layer-3"
 AWS_LAYER_4 = "topology.k8s.aws/network-node-layer-4"  # only on types with four layers
+AWS_CAPACITY_BLOCK = "topology.k8s.aws/capacity-block-id"
+AWS_ULTRASERVER = "topology.k8s.aws/ultraserver-id"  # one NVLink domain
+AWS_EFA = "vpc.amazonaws.com/efa"
 
-# CoreWeave - docs.coreweave.com
+# CoreWeave - docs.coreweave.com; leaf group numbers are counted anew in every fabric
 COREWEAVE_FABRIC = "ib.coreweave.cloud/fabric"
 COREWEAVE_SUPERPOD = "ib.coreweave.cloud/superpod"
 COREWEAVE_LEAFGROUP = "ib.coreweave.cloud/leafgroup"
+COREWEAVE_NEW_FABRIC = "backend.coreweave.cloud/fabric"
+COREWEAVE_NEW_LEAFGROUP = "backend.coreweave.cloud/leafgroup"
+COREWEAVE_RACK = "node.coreweave.cloud/rack"
+COREWEAVE_NVLINK = "ds.coreweave.com/nvlink.domain"
+COREWEAVE_LINKS = "ib.coreweave.cloud/"  # speed, ports.current, neighbors.expected.<if>.device ...
+COREWEAVE_SPEED = "ib.coreweave.cloud/speed"
 
 # Oracle OKE - oci-hpc-oke labeler; the value "no-imds-data" means unknown
 OCI_ISLAND = "oci.oraclecloud.com/rdma.hpc_island_id"
 OCI_NETWORK_BLOCK = "oci.oraclecloud.com/rdma.network_block_id"
 OCI_LOCAL_BLOCK = "oci.oraclecloud.com/rdma.local_block_id"
+OCI_HOST_BLOCK = "oci.oraclecloud.com/host.network_block_id"
+OCI_HOST_RACK = "oci.oraclecloud.com/host.rack_id"
+OCI_NVLINK = "oci.oraclecloud.com/host.gpu_memory_fabric_id"
 OCI_UNKNOWN = "no-imds-data"
 
-# Unifabric (RoCE by LLDP) - unifabric-io/unifabric docs/design/scaleout-topology.zh.md
+# Crusoe - docs.nvidia.com/topograph/providers/crusoe
+CRUSOE_POD = "crusoe.ai/pod.id"  # nodes on the same leaves, one per rail
+CRUSOE_PARTITION = "crusoe.ai/ib.partition.id"
+
+# Unifabric (RoCE by LLDP) - unifabric-io/unifabric docs/design/scaleout-topology.zh.md, topology-crd.md
 UNIFABRIC_LEAF = "unifabric.io/scale-out-leaf"
 UNIFABRIC_SPINE = "unifabric.io/scale-out-spine"
 UNIFABRIC_CORE = "unifabric.io/scale-out-core"
+UNIFABRIC_SCALE_UP = "unifabric.io/scale-up"
+UNIFABRIC_TIER = "unifabric.scale-out.io/tier-"  # tier-1 is the closest
+UNIFABRIC_SCALE_UP_TIER = "unifabric.scale-up.io/tier-1"
+
+# Volcano: HyperNodes and the labels that it discovers them by - volcano-sh/volcano docs/user-guide
+VOLCANO_TOPOLOGY_GROUP = "topology.volcano.sh"
+VOLCANO_TOR = "volcano.sh/tor"
+VOLCANO_HYPERNODE = "volcano.sh/hypernode"
+VOLCANO_HYPERCLUSTER = "volcano.sh/hypercluster"
+
+# openFuyao: super-pods of Ascend cards
+OPENFUYAO_SUPER_POD = "unifiedbus.com/superpod"
+ASCEND_RACK = "huawei.com/topotree.rackid"  # the 950 generation
+
+# RDMA resources: CoreWeave, AKS, OpenShift, the shared device plugin
+RDMA_IB = "rdma/ib"
+RDMA_SHARED_IB = "rdma/shared_ib"
+RDMA_ROCE = "rdma/roce_gdr"
+RDMA_ANY = "rdma/*"
 
 # LeaderWorkerSet and DisaggregatedSet - kubernetes-sigs/lws api/leaderworkerset/v1, api/disaggregatedset/v1
 LWS_GROUP = "leaderworkerset.x-k8s.io"

@@ -133,6 +133,8 @@ class Node:
     accelerator: Accelerator | None = None
     scale_up: str | None = None
     """NVLink or super-pod domain, when it is larger than the node."""
+    rdma: str | None = None
+    """Kind of network of its RDMA resources (``topology.rdma``); None when it has none."""
     path: tuple[PathStep, ...] = ()
     links: tuple[Nic, ...] = ()
     """Its network ports, where a scanner reported them."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from topology.keys import HOSTNAME, TAINT_UNSCHEDULABLE
 from topology.model import Node, Problem, Taint
+from topology.rdma import rdma
 from topology.resources import Resources, amount
 from topology.sources import Hierarchies
 from topology.untyped import mapping, sequence, strings, text
@@ -42,6 +43,7 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
         unschedulable=cordoned or any(taint.key == TAINT_UNSCHEDULABLE for taint in taints),
         accelerator=card,
         scale_up=cards.scale_up,
+        rdma=rdma(allocatable),
         path=hierarchies.path(labels),
         problems=(*problems, *more),
         quarantined=bool(cards.doubt),

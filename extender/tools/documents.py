@@ -20,6 +20,7 @@ from typing import Any
 
 from extender.tools import yaml_text
 from scheduler import keys
+from topology.sources.documents import recognised
 
 Object = Mapping[str, Any]
 
@@ -104,17 +105,36 @@ def read_documents(path: str) -> Iterator[Document]:
 
 def _documents(data: bytes, source: str) -> Iterator[Document]:
     text = _text(data, source)
-    values = _json_values(text) if text.lstrip()[:1] == "{" else None
+    if recognised(text):
+        yield Document(source=source, number=1, line=1, value=_config_map(source, text))
+        return
+    values = _json_values(text) if text.lstrip()[:1] in {"{", "["} else None
     if values is None:
         values = _yaml_values(text, source)
     number = 0
     for line, value in values:
         if value is not None:
             number += 1
+            if not _is_object(value) and recognised(value):
+                value = _config_map(source, value)  # noqa: PLW2901 - the same document, brought like others
             document = Document(source=source, number=number, line=line, value=value)
             if not isinstance(value, dict):
                 raise document.error(f"not a Kubernetes object but {_named(value)}")
             yield document
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("kind"), str)
+
+
+def _config_map(source: str, value: Any) -> dict[str, Any]:
+    """A document about the network as the service gets it: in a ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": source, "labels": {keys.TOPOLOGY_SOURCE: "file"}},
+        "data": {Path(source).name: value},
+    }
 
 
 def _text(data: bytes, source: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from extender.tools.documents import InputError, read_objects
 from scheduler import keys, snapshot_json
 from scheduler.flavors import read_flavor_object
+from scheduler.fleet import CONFIG_MAP, HYPER_NODE, TOPOLOGY
 from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.gangs import owners
 from scheduler.ledger import Ledger
@@ -22,7 +23,7 @@ from scheduler.recovery import restored
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
 from topology.caches import KINDS as CACHE_KINDS
-from topology.keys import KUEUE_GROUP
+from topology.keys import KAI_TOPOLOGY_GROUP, KUEUE_GROUP, VOLCANO_TOPOLOGY_GROUP
 from topology.model import Flavor, Problem
 
 Object = Mapping[str, Any]
@@ -32,7 +33,10 @@ READ_KINDS: Mapping[tuple[str, str], str] = {
     ("", "Namespace"): "Namespace",
     ("", "Pod"): "Pod",
     ("scheduling.k8s.io", "PriorityClass"): "PriorityClass",
-    (KUEUE_GROUP, "Topology"): "Topology",
+    ("", CONFIG_MAP): CONFIG_MAP,
+    (KUEUE_GROUP, TOPOLOGY): TOPOLOGY,
+    (KAI_TOPOLOGY_GROUP, TOPOLOGY): TOPOLOGY,
+    (VOLCANO_TOPOLOGY_GROUP, HYPER_NODE): HYPER_NODE,
     (keys.GROUP, "Flavor"): "Flavor",
     (keys.GROUP, "Gang"): "Gang",
     (keys.GROUP, "NodeTopology"): "NodeTopology",
@@ -153,6 +157,10 @@ def _add(state: ClusterState, objects: Sequence[Object]) -> tuple[Problem, ...]:
         kind = READ_KINDS.get(owners.kind_of(obj))
         if kind is not None and kind != "Pod":
             state.apply(kind, "ADDED", obj)
+    if all(owners.kind_of(obj) != ("", "Node") for obj in objects):
+        # A fabric map or a report alone: its hosts are the fleet.
+        for host in state.hosts():
+            state.apply("Node", "ADDED", host)
     for pod in _distinct(state, expansion.pods):
         state.apply("Pod", "ADDED", pod)
     return expansion.problems

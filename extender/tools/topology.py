@@ -38,18 +38,28 @@ def run(args: argparse.Namespace) -> int:
 def topology_document(inputs: Inputs) -> dict[str, Any]:
     """The JSON object of design section 4."""
     free = free_cards(inputs.snapshot)
-    of_nodes = {problem for state in inputs.snapshot.nodes for problem in state.node.problems}
-    others = [p for p in (*inputs.problems, *inputs.snapshot.problems) if p not in of_nodes]
+    names = {f"Node {state.node.name}" for state in inputs.snapshot.nodes}
+    of_nodes: dict[str, list[str]] = {}
+    others = []
+    for problem in (*inputs.problems, *inputs.snapshot.problems):
+        if problem.subject in names:  # also where two sources disagree about it
+            of_nodes.setdefault(problem.subject, []).append(str(problem))
+        else:
+            others.append(str(problem))
     return {
         "nodes": {
-            state.node.name: _node_document(state.node, free[state.node.name])
+            state.node.name: _node_document(
+                state.node,
+                free[state.node.name],
+                of_nodes.get(f"Node {state.node.name}", []),
+            )
             for state in inputs.snapshot.nodes
         },
-        "problems": [str(problem) for problem in others],
+        "problems": others,
     }
 
 
-def _node_document(node: Node, free: int) -> dict[str, Any]:
+def _node_document(node: Node, free: int, problems: list[str]) -> dict[str, Any]:
     values = [step.value for step in node.path]
     levels = [
         {"level": step.level, "key": step.key, "domain": "/".join(values[: index + 1])}
@@ -59,6 +69,7 @@ def _node_document(node: Node, free: int) -> dict[str, Any]:
     return {
         "levels": levels[::-1],
         "scaleUp": node.scale_up,
+        "rdma": node.rdma,
         "accelerators": cards
         and {
             "class": cards.device_class,
@@ -66,7 +77,7 @@ def _node_document(node: Node, free: int) -> dict[str, Any]:
             "free": free,
             "memoryBytes": cards.memory_bytes,
         },
-        "problems": [str(problem) for problem in node.problems],
+        "problems": problems,
     }
 
 

@@ -9,7 +9,7 @@ from scheduler import foreign
 from scheduler.keys import GROUP, VERSION
 from topology import caches
 from topology.caches import fluid, kserve, manta, ome
-from topology.keys import KUEUE_GROUP
+from topology.keys import KUEUE_GROUP, VOLCANO_TOPOLOGY_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,7 @@ class Resource:
 PODS = Resource(kind="Pod", plural="pods")
 NODES = Resource(kind="Node", plural="nodes", namespaced=False)
 NAMESPACES = Resource(kind="Namespace", plural="namespaces", namespaced=False)
+CONFIG_MAPS = Resource(kind="ConfigMap", plural="configmaps")
 SECRETS = Resource(kind="Secret", plural="secrets")
 LEASES = Resource(kind="Lease", plural="leases", group="coordination.k8s.io")
 EVENTS = Resource(kind="Event", plural="events", group="events.k8s.io")
@@ -67,6 +68,13 @@ TOPOLOGIES = Resource(
     plural="topologies",
     group=KUEUE_GROUP,
     versions=("v1beta2", "v1beta1", "v1alpha1"),
+    namespaced=False,
+)
+HYPER_NODES = Resource(
+    kind="HyperNode",
+    plural="hypernodes",
+    group=VOLCANO_TOPOLOGY_GROUP,
+    versions=("v1alpha1",),
     namespaced=False,
 )
 

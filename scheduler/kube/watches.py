@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from scheduler import keys
 from scheduler.foreign import CONTROLLER_REVISION, STATEFUL_SET
 from scheduler.kube.client import KubeClient
 from scheduler.kube.reflector import (
@@ -16,9 +17,11 @@ from scheduler.kube.reflector import (
 )
 from scheduler.kube.resources import (
     CACHES,
+    CONFIG_MAPS,
     FLAVORS,
     FOREIGN,
     GANGS,
+    HYPER_NODES,
     LEASES,
     NAMESPACES,
     NODE_TOPOLOGIES,
@@ -34,8 +37,10 @@ _ONLY_OF_LWS = frozenset({STATEFUL_SET, CONTROLLER_REVISION})
 """Kinds that everybody uses: only those that a LeaderWorkerSet made are read."""
 
 
-def standard_sources() -> tuple[Source, ...]:
+def standard_sources(namespace: str = keys.NAMESPACE) -> tuple[Source, ...]:
     """Everything that ``ClusterState`` is made of, and kube-scheduler's Lease to see its restarts.
+
+    ``namespace`` is Muster's own: only there ConfigMaps are read.
 
     Finished pods are among them, unlike in kube-scheduler: a selector by phase would show a pod that
     finishes as ``DELETED``, with the object from before, so that nobody could tell how it ended.
@@ -49,6 +54,12 @@ def standard_sources() -> tuple[Source, ...]:
         Source(resource=TOPOLOGIES, optional=True),
         Source(resource=NODE_TOPOLOGIES, optional=True),
         *(Source(resource=resource, optional=True) for resource in CACHES),
+        Source(resource=HYPER_NODES, optional=True),
+        Source(
+            resource=CONFIG_MAPS,
+            namespace=namespace,
+            query={"labelSelector": keys.TOPOLOGY_SOURCE},
+        ),
         *(
             Source(
                 resource=resource,

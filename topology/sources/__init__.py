@@ -1,13 +1,15 @@
-"""Where levels come from: Kueue ``Topology`` objects, presets of node labels, and keys that gangs ask for.
+"""Where levels come from: documents and objects of many kinds, node labels, and keys that gangs ask for.
 
-``Hierarchies`` joins them into one order of levels and reads the path of a node. A ``Topology`` object
-defines the tree and its order; presets count only for nodes that no Topology covers. To add a preset:
-one row in ``node_labels.PRESETS``; another kind of source: one file here and one line in ``build``.
+A *source* says where nodes stand (``survey.Position``); ``SOURCES`` in ``documents`` lists the formats. To
+add one: a file here, a line there, a folder of fixtures. ``Hierarchies`` joins everything into one order of
+levels and gives the path of a node. A Kueue ``Topology`` defines the tree of the nodes that it covers; for
+the others sources count in the order of ``survey.Rank``. Another preset of labels is one row in
+``node_labels.PRESETS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,22 +17,36 @@ from topology.keys import HOSTNAME
 from topology.model import HOST, PathStep, Problem
 from topology.sources import extra, kueue, node_labels
 from topology.sources.hierarchy import Hierarchy, Labels, LevelKey
-from topology.sources.node_labels import PRESETS
+from topology.sources.node_labels import GENERIC, PRESETS, applying
+from topology.sources.relate import chain, related
+from topology.sources.survey import Position, Rank
+
+Said = Sequence[Position]
+"""What sources other than labels say of one node."""
+Chain = tuple[str, ...]
+"""Levels, outermost first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hierarchies:
-    """The levels of a fleet and how to find a node's domains in its labels."""
+    """The levels of a fleet and how to find a node's domains in its labels and in what sources say."""
 
     levels: tuple[str, ...] = (HOST,)
     """Outermost first, ending with ``host``."""
     topologies: tuple[Hierarchy, ...] = ()
     presets: tuple[Hierarchy, ...] = ()
+    """Those that some node uses, with the levels that such nodes have."""
     extra: tuple[LevelKey, ...] = ()
     """Label keys that gangs ask for and no hierarchy names."""
+    refused: frozenset[tuple[str, Chain]] = frozenset()
+    """Sources that contradict a better one, with their levels; they are not used."""
     problems: tuple[Problem, ...] = ()
     reads: frozenset[str] = field(default=frozenset(), compare=False)
     """Every label key that was looked at; a node's other labels do not matter."""
+    offered: tuple[Hierarchy, ...] = field(default=PRESETS, compare=False)
+    """All presets."""
+    asking: bool = field(default=False, compare=False)
+    """Whether gangs name levels that follow from the values of labels: any of them may move levels."""
 
     @classmethod
     def build(
@@ -39,53 +55,89 @@ class Hierarchies:
         topologies: Iterable[Mapping[str, Any]] = (),
         asked: Iterable[str] = (),
         presets: Sequence[Hierarchy] = PRESETS,
+        said: Sequence[Said] = (),
     ) -> Hierarchies:
         """Hierarchies for nodes with these labels.
 
-        ``topologies`` are Topology objects, ``asked`` the levels that gangs name. Two hierarchies that
-        contradict each other are a Problem; the later one by name is not used.
+        ``topologies`` are Topology objects, ``asked`` the levels that gangs name, ``said`` what other sources
+        say of each node. Two hierarchies that contradict each other are a Problem; the worse one, among
+        equals the later one by name, is not used.
         """
         asked = frozenset(asked)
+        said = said or [()] * len(nodes)
         defined, problems = _read(topologies)
         reads = _keys((*defined, *presets), asked)
         chains, defined, found = _join((), defined)
         problems += found
-        uncovered = [labels for labels in nodes if _covering(defined, labels) is None]
-        chains, used, found = _join(chains, _in_use(presets, uncovered))
+        first = cls(topologies=defined, offered=tuple(presets))
+        signatures = {first.signature(*node) for node in zip(nodes, said, strict=True)}
+        chains, used, refused, found = _join_used(chains, signatures, presets)
         problems += found
         order = _order(chains) or ()
-        base = cls(levels=(*order, HOST), topologies=defined, presets=used)
+        base = cls(
+            levels=(*order, HOST),
+            topologies=defined,
+            presets=used,
+            refused=refused,
+            problems=tuple(problems),
+            reads=reads,
+            offered=tuple(presets),
+        )
         unknown = sorted({name for name in asked if base.resolve(name) is None})
         if not unknown:
-            return cls(
-                levels=base.levels,
-                topologies=defined,
-                presets=used,
-                problems=tuple(problems),
-                reads=reads,
-            )
-        paths = [{step.level: step.value for step in base.path(labels)} for labels in nodes]
+            return base
+        steps = [base.path(*node) for node in zip(nodes, said, strict=True)]
+        paths = [{step.level: step.value for step in path} for path in steps]
         fitted = extra.fit(unknown, nodes, paths, order)
         return cls(
             levels=(*fitted.order, HOST),
             topologies=defined,
             presets=used,
             extra=fitted.extra,
+            refused=refused,
             problems=(*problems, *fitted.problems),
             reads=reads,
+            offered=tuple(presets),
+            asking=True,
         )
 
-    def path(self, labels: Labels) -> tuple[PathStep, ...]:
+    def path(self, labels: Labels, said: Said = ()) -> tuple[PathStep, ...]:
         """The node's known domains, outermost level first, the host left out."""
-        steps = {step.level: step for step in self._steps(labels)}
+        steps: dict[str, PathStep] = {}
+        for step in self._steps(labels, said):
+            steps.setdefault(step.level, step)
+        for key in self.extra:
+            steps |= {step.level: step for step in key.step(labels)}
         return tuple(steps[level] for level in self.levels if level in steps)
 
-    def _steps(self, labels: Labels) -> Iterator[PathStep]:
-        hierarchy = _covering(self.topologies, labels) or _applying(self.presets, labels)
+    def _steps(self, labels: Labels, said: Said) -> Iterator[PathStep]:
+        """Best first."""
+        hierarchy = _covering(self.topologies, labels)
         if hierarchy is not None:
             yield from hierarchy.steps(labels)
-        for key in self.extra:
-            yield from key.step(labels)
+            return
+        for position, steps in related((*said, *_labelled(self.presets, labels))):
+            if not self.refused or (position.source, chain(steps)) not in self.refused:
+                yield from steps
+
+    def compared(self, labels: Labels, said: Said) -> list[Position]:
+        """Everything that is said of the node, the used source first; to find disagreement."""
+        rest = sorted(
+            (*said, *_labelled(self.offered, labels)), key=lambda each: (each.rank, each.source)
+        )
+        hierarchy = _covering(self.topologies, labels)
+        if hierarchy is None:
+            return rest
+        path = tuple(hierarchy.steps(labels))
+        return [Position(source=hierarchy.name, rank=Rank.OBJECT, path=path), *rest]
+
+    def signature(self, labels: Labels, said: Said = ()) -> Hashable:
+        """What matters of a node for the levels of the fleet: fleets with the same ones have the same."""
+        hierarchy = _covering(self.topologies, labels)
+        if hierarchy is not None:
+            return hierarchy.name
+        found = related((*said, *_labelled(self.offered, labels)))
+        return tuple((position.rank, position.source, chain(steps)) for position, steps in found)
 
     def resolve(self, name: str) -> str | None:
         """The level that a gang means by a level name or a node label key; None when there is none."""
@@ -94,12 +146,20 @@ class Hierarchies:
         if name == HOSTNAME:
             return HOST
         named = (key for h in (*self.topologies, *self.presets) for key in h.keys)
-        return next((key.level for key in (*named, *self.extra) if key.key == name), None)
+        return next((key.level for key in (*named, *self.extra) if name in key.names), None)
+
+
+def _labelled(presets: Iterable[Hierarchy], labels: Labels) -> Iterator[Position]:
+    """What the labels of a node say, by the preset that it uses."""
+    preset = applying(presets, labels)
+    if preset is not None:
+        rank = Rank.PLACE if preset.name == GENERIC.name else Rank.LABEL
+        yield Position(source=preset.name, rank=rank, path=tuple(preset.steps(labels)))
 
 
 def _keys(hierarchies: Iterable[Hierarchy], asked: Iterable[str]) -> frozenset[str]:
     """All label keys by which a node can have a domain."""
-    named = {key.key for hierarchy in hierarchies for key in hierarchy.keys}
+    named = {name for hierarchy in hierarchies for key in hierarchy.keys for name in key.names}
     return frozenset(named.union(*((name, *node_labels.keys_of(name)) for name in asked)))
 
 
@@ -122,20 +182,36 @@ def _covering(topologies: Sequence[Hierarchy], labels: Labels) -> Hierarchy | No
     return best if best.known(labels) else None
 
 
-def _applying(presets: Sequence[Hierarchy], labels: Labels) -> Hierarchy | None:
-    return next((preset for preset in presets if preset.applies(labels)), None)
+def _join_used(
+    chains: list[Sequence[str]], signatures: Iterable[Hashable], presets: Sequence[Hierarchy]
+) -> tuple[list[Sequence[str]], tuple[Hierarchy, ...], frozenset[tuple[str, Chain]], list[Problem]]:
+    """``chains`` with those that nodes use, the presets among these, what is refused and why.
 
-
-def _in_use(presets: Sequence[Hierarchy], nodes: Sequence[Labels]) -> tuple[Hierarchy, ...]:
-    """The presets that apply to some node, each with only the levels that such nodes have."""
-    users: dict[str, list[Labels]] = {}
-    for labels in nodes:
-        preset = _applying(presets, labels)
-        if preset is not None:
-            users.setdefault(preset.name, []).append(labels)
-    return tuple(
-        preset.reduced_to(users[preset.name]) for preset in presets if preset.name in users
-    )
+    Of a preset all levels that some node has count as one chain: it says how they relate.
+    """
+    place = {preset.name: index for index, preset in enumerate(presets)}
+    found: dict[tuple[int, int, str], set[Chain]] = {}
+    for signature in signatures:
+        if isinstance(signature, tuple):
+            for rank, source, levels in signature:
+                found.setdefault((rank, place.get(source, -1), source), set()).add(levels)
+    used, refused, problems = [], set(), []
+    for (_, index, source), known in sorted(found.items()):
+        preset = presets[index].reduced_to({level for levels in known for level in levels})
+        own = Hierarchy(name=source, keys=()) if index < 0 else preset
+        parts = (
+            sorted(known, key=lambda levels: (-len(levels), levels))
+            if index < 0
+            else [tuple(key.level for key in preset.keys)]
+        )
+        for part in parts:
+            if _order([*chains, part]) is None:
+                refused.add((source, part))
+                problems.append(_conflict(source, part, _order(chains) or ()))
+            else:
+                chains.append(part)
+                used += [own] if index >= 0 else []
+    return chains, tuple(used), frozenset(refused), problems
 
 
 def _join(
@@ -145,11 +221,11 @@ def _join(
     joined = list(chains)
     kept, problems = [], []
     for hierarchy in hierarchies:
-        chain = [key.level for key in hierarchy.keys]
-        if _order([*joined, chain]) is None:
-            problems.append(_conflict(hierarchy, _order(joined) or ()))
+        levels = [key.level for key in hierarchy.keys]
+        if _order([*joined, levels]) is None:
+            problems.append(_conflict(hierarchy.name, levels, _order(joined) or ()))
         else:
-            joined.append(chain)
+            joined.append(levels)
             kept.append(hierarchy)
     return joined, tuple(kept), problems
 
@@ -160,9 +236,9 @@ def _order(chains: Iterable[Sequence[str]]) -> tuple[str, ...] | None:
     Levels that no chain relates stand in the usual order (region, zone, ... leaf), unknown ones last.
     """
     after: dict[str, set[str]] = {}
-    for chain in chains:
-        for index, level in enumerate(chain):
-            after.setdefault(level, set()).update(chain[:index])
+    for levels in chains:
+        for index, level in enumerate(levels):
+            after.setdefault(level, set()).update(levels[:index])
     merged: list[str] = []
     while len(merged) < len(after):
         ready = [level for level in after if level not in merged and after[level] <= set(merged)]
@@ -172,10 +248,9 @@ def _order(chains: Iterable[Sequence[str]]) -> tuple[str, ...] | None:
     return tuple(merged)
 
 
-def _conflict(hierarchy: Hierarchy, order: Sequence[str]) -> Problem:
-    levels = ", ".join(key.level for key in hierarchy.keys)
+def _conflict(source: str, levels: Sequence[str], order: Sequence[str]) -> Problem:
     return Problem(
-        subject=hierarchy.name,
+        subject=source,
         field="levels",
-        message=f"{levels} contradicts the order {', '.join(order)} in use; it is not used",
+        message=f"{', '.join(levels)} contradicts the order {', '.join(order)} in use; it is not used",
     )

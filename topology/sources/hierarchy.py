@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from topology.keys import OCI_UNKNOWN
 from topology.model import PathStep
+from topology.sources.survey import known
 
 Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelKey:
-    """The label ``key`` names the domain of a node at ``level``."""
+    """The label ``key`` names the domain of a node at ``level``; where it is unknown, one of ``also``."""
 
     level: str
     key: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All labels that are looked at."""
+        return (self.key, *self.also)
 
     def value(self, labels: Labels) -> str:
         """The node's domain at this level; empty when it is unknown."""
-        value = labels.get(self.key, "")
-        # Oracle's labeler writes a placeholder where it knows nothing; read as a name it would put all
-        # such nodes together.
-        return value if value != OCI_UNKNOWN else ""
+        value = known(labels.get(self.key, ""))
+        if value or not self.also:
+            return value
+        return next((found for key in self.also if (found := known(labels.get(key, "")))), "")
 
     def step(self, labels: Labels) -> Iterator[PathStep]:
         """The node's domain at this level; nothing when it is unknown."""
-        if value := self.value(labels):
-            yield PathStep(level=self.level, key=self.key, value=value)
+        for key in self.names:
+            if value := known(labels.get(key, "")):
+                yield PathStep(level=self.level, key=key, value=value)
+                return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +62,9 @@ class Hierarchy:
         """Whether the node has one of the labels that a preset needs."""
         if self.needs.isdisjoint(labels):  # nearly always, and cheap
             return False
-        return any(key.key in self.needs and key.value(labels) for key in self.keys)
+        return any(known(labels.get(key, "")) for key in self.needs)
 
-    def reduced_to(self, nodes: Sequence[Labels]) -> Hierarchy:
-        """Only the levels that some of ``nodes`` have."""
-        keys = tuple(key for key in self.keys if any(key.value(labels) for labels in nodes))
+    def reduced_to(self, levels: Collection[str]) -> Hierarchy:
+        """Only these of its levels."""
+        keys = tuple(key for key in self.keys if key.level in levels)
         return Hierarchy(name=self.name, keys=keys, needs=self.needs)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from topology.keys import (
+    ASCEND_RACK,
+    ASCEND_SUPER_POD,
+    AWS_CAPACITY_BLOCK,
     AWS_LAYER_1,
     AWS_LAYER_2,
     AWS_LAYER_3,
@@ -12,14 +15,25 @@ from topology.keys import (
     BLOCK,
     COREWEAVE_FABRIC,
     COREWEAVE_LEAFGROUP,
+    COREWEAVE_NEW_FABRIC,
+    COREWEAVE_NEW_LEAFGROUP,
+    COREWEAVE_RACK,
     COREWEAVE_SUPERPOD,
+    CRUSOE_PARTITION,
+    CRUSOE_POD,
     GKE_BLOCK,
     GKE_OLD_CLUSTER,
     GKE_OLD_RACK,
+    GKE_OLD_ZONE,
+    GKE_PLACEMENT,
     GKE_SUBBLOCK,
+    OCI_HOST_BLOCK,
+    OCI_HOST_RACK,
     OCI_ISLAND,
     OCI_LOCAL_BLOCK,
     OCI_NETWORK_BLOCK,
+    OLD_REGION,
+    OLD_ZONE,
     RACK,
     REGION,
     TOPOGRAPH_CORE,
@@ -31,41 +45,76 @@ from topology.keys import (
     UNIFABRIC_CORE,
     UNIFABRIC_LEAF,
     UNIFABRIC_SPINE,
+    UNIFABRIC_TIER,
+    VOLCANO_HYPERCLUSTER,
+    VOLCANO_HYPERNODE,
+    VOLCANO_TOR,
     ZONE,
 )
-from topology.model import HOST
-from topology.sources.hierarchy import Hierarchy, LevelKey
+from topology.model import HOST, PathStep
+from topology.sources.hierarchy import Hierarchy, Labels, LevelKey
 
-_USUAL = ("region", "zone", "core", "block", "spine", "rack", "leaf")
+PLACES = ("region", "zone")
+"""Levels that are outside all others, whoever names them."""
+_USUAL = (*PLACES, "core", "block", "spine", "rack", "leaf")
 WORDS = frozenset({*_USUAL, HOST})
 """Level names that are used where a source's level is known by one; else the label key is the name."""
 
-_PLACE = (LevelKey(level="region", key=REGION), LevelKey(level="zone", key=ZONE))
+_PLACE = (
+    LevelKey(level="region", key=REGION, also=(OLD_REGION,)),
+    LevelKey(level="zone", key=ZONE, also=(OLD_ZONE, GKE_OLD_ZONE)),
+)
+_DEEPEST = 16
+"""Levels of a fabric that are looked for, as many as Kueue allows."""
+
+_Level = tuple[str, str] | tuple[str, str, str]
 
 
-def preset(name: str, levels: Iterable[tuple[str, str]], needs: str | None = None) -> Hierarchy:
-    """A preset of (level, label key), outermost first; region and zone stand in front of its own."""
-    own = tuple(LevelKey(level=level, key=key) for level, key in levels)
-    place = tuple(key for key in _PLACE if key not in own)
-    return Hierarchy(
-        name=f"preset {name}",
-        keys=(*place, *own),
-        needs=frozenset({needs} if needs else {key.key for key in own}),
-    )
+def preset(name: str, levels: Iterable[_Level], needs: Iterable[str] = ()) -> Hierarchy:
+    """A preset of (level, label key), outermost first; region and zone stand in front of its own.
+
+    A third word is another key for the same level. ``needs``: of these labels a node must have one, by
+    default of all.
+    """
+    own = tuple(LevelKey(level=level[0], key=level[1], also=level[2:]) for level in levels)
+    named = {key.level for key in own}
+    place = tuple(key for key in _PLACE if key.level not in named)
+    needed = frozenset(needs) or frozenset(name for key in own for name in key.names)
+    return Hierarchy(name=f"preset {name}", keys=(*place, *own), needs=needed)
 
 
-def _fabric(name: str, core: str, spine: str, leaf: str) -> Hierarchy:
-    return preset(name, (("core", core), ("spine", spine), ("leaf", leaf)))
+def _fabric(name: str, core: str, spine: str, leaf: str, needs: Iterable[str] = ()) -> Hierarchy:
+    return preset(name, (("core", core), ("spine", spine), ("leaf", leaf)), needs)
 
+
+def _tiers(name: str, prefix: str, closest: int) -> Hierarchy:
+    """Labels with a number at the end: leaf, spine, core, and beyond them the key itself."""
+    words = {closest: "leaf", closest + 1: "spine", closest + 2: "core"}
+    tiers = range(closest + _DEEPEST - 1, closest - 1, -1)
+    return preset(name, ((words.get(tier, f"{prefix}{tier}"), f"{prefix}{tier}") for tier in tiers))
+
+
+GENERIC = Hierarchy(
+    name="preset kubernetes",
+    keys=(*_PLACE, LevelKey(level="block", key=BLOCK), LevelKey(level="rack", key=RACK)),
+    needs=frozenset({REGION, ZONE, OLD_REGION, OLD_ZONE, BLOCK, RACK}),
+)
 
 PRESETS: tuple[Hierarchy, ...] = (
     # Topograph 1.x: tier 0 is the closest - NVIDIA/topograph docs/reference/node-labels.md
-    _fabric("topograph", *(f"{TOPOGRAPH_TIER}{tier}" for tier in (2, 1, 0))),
-    _fabric("topograph-0.5", TOPOGRAPH_CORE, TOPOGRAPH_SPINE, TOPOGRAPH_LEAF),
+    _tiers("topograph", TOPOGRAPH_TIER, 0),
     # Topograph 0.1: what it calls block is the leaf switch - topograph v0.1.0 docs/engines/k8s.md
-    _fabric("topograph-0.1", TOPOGRAPH_OLD_CORE, TOPOGRAPH_SPINE, TOPOGRAPH_OLD_LEAF),
+    _fabric(
+        "topograph-0.1",
+        TOPOGRAPH_OLD_CORE,
+        TOPOGRAPH_SPINE,
+        TOPOGRAPH_OLD_LEAF,
+        needs=(TOPOGRAPH_OLD_CORE, TOPOGRAPH_OLD_LEAF),
+    ),
+    _fabric("topograph-0.5", TOPOGRAPH_CORE, TOPOGRAPH_SPINE, TOPOGRAPH_LEAF),
     preset("gke", (("block", GKE_BLOCK), ("rack", GKE_SUBBLOCK))),
     preset("gke-old", (("block", GKE_OLD_CLUSTER), ("rack", GKE_OLD_RACK))),
+    preset("gke-placement", (("block", GKE_PLACEMENT),)),
     # AWS: layer 1 is the broadest; some types have a fourth at the bottom - EKS ml-workload-topology
     preset(
         "aws-4",
@@ -75,16 +124,65 @@ PRESETS: tuple[Hierarchy, ...] = (
             ("spine", AWS_LAYER_3),
             ("leaf", AWS_LAYER_4),
         ),
-        needs=AWS_LAYER_4,
+        needs=(AWS_LAYER_4,),
     ),
     _fabric("aws", AWS_LAYER_1, AWS_LAYER_2, AWS_LAYER_3),
-    _fabric("coreweave", COREWEAVE_FABRIC, COREWEAVE_SUPERPOD, COREWEAVE_LEAFGROUP),
-    _fabric("oci", OCI_ISLAND, OCI_NETWORK_BLOCK, OCI_LOCAL_BLOCK),
+    preset("aws-capacity-block", (("block", AWS_CAPACITY_BLOCK),)),
+    # CoreWeave: leaf group numbers are counted anew in every fabric - Hermes platforms.rs, docs
+    preset(
+        "coreweave",
+        (
+            ("core", COREWEAVE_FABRIC, COREWEAVE_NEW_FABRIC),
+            ("spine", COREWEAVE_SUPERPOD),
+            ("leaf", COREWEAVE_LEAFGROUP, COREWEAVE_NEW_LEAFGROUP),
+        ),
+    ),
+    preset("coreweave-rack", (("rack", COREWEAVE_RACK),)),
+    # Oracle: a local block has 8-32 nodes, an island 2,000 - oci-hpc-oke labeler-configmap.yaml
+    preset(
+        "oci",
+        (
+            ("core", OCI_ISLAND),
+            ("spine", OCI_NETWORK_BLOCK, OCI_HOST_BLOCK),
+            ("leaf", OCI_LOCAL_BLOCK),
+        ),
+        needs=(OCI_ISLAND, OCI_NETWORK_BLOCK, OCI_LOCAL_BLOCK),
+    ),
+    preset("oci-host", (("spine", OCI_HOST_BLOCK), ("rack", OCI_HOST_RACK))),
+    # Crusoe: nodes of a pod hang on the same leaves - docs.nvidia.com/topograph/providers/crusoe
+    preset("crusoe", (("core", CRUSOE_PARTITION), ("leaf", CRUSOE_POD))),
     _fabric("unifabric", UNIFABRIC_CORE, UNIFABRIC_SPINE, UNIFABRIC_LEAF),
-    preset("kubernetes", (("region", REGION), ("zone", ZONE), ("block", BLOCK), ("rack", RACK))),
+    _tiers("unifabric-tiers", UNIFABRIC_TIER, 1),  # tier 1 is the closest - docs/design
+    # Volcano: a hypernode is a super-pod, a hypercluster several of them - docs/user-guide
+    preset(
+        "volcano",
+        (
+            (VOLCANO_HYPERCLUSTER, VOLCANO_HYPERCLUSTER),
+            (VOLCANO_HYPERNODE, VOLCANO_HYPERNODE),
+            ("leaf", VOLCANO_TOR),
+        ),
+    ),
+    # Ascend 950: racks in a super-pod - Ascend/mind-cluster
+    preset(
+        "ascend",
+        ((ASCEND_SUPER_POD, ASCEND_SUPER_POD), ("rack", ASCEND_RACK)),
+        needs=(ASCEND_RACK,),
+    ),
+    GENERIC,
 )
 """A node uses the first one of which it has a label: the levels of two are never mixed on a node, since
-nothing says which of them is the outer one."""
+nothing says which of them is the outer one. Azure has no such labels."""
+
+
+def applying(presets: Iterable[Hierarchy], labels: Labels) -> Hierarchy | None:
+    """The preset that a node uses; None when it has no label of any."""
+    return next((preset for preset in presets if preset.applies(labels)), None)
+
+
+def preset_path(labels: Labels) -> tuple[PathStep, ...]:
+    """The path that the labels of a node give, outermost first."""
+    hierarchy = applying(PRESETS, labels)
+    return tuple(hierarchy.steps(labels)) if hierarchy else ()
 
 
 def usual_order(level: str) -> tuple[int, str]:
@@ -92,7 +190,7 @@ def usual_order(level: str) -> tuple[int, str]:
     return (_USUAL.index(level) if level in _USUAL else len(_USUAL), level)
 
 
-_WORD_OF_KEY = {key.key: key.level for entry in PRESETS for key in entry.keys}
+_WORD_OF_KEY = {name: key.level for entry in PRESETS for key in entry.keys for name in key.names}
 """Later presets win: the three layers of AWS are the usual ones."""
 
 
@@ -108,6 +206,10 @@ def keys_of(word: str) -> tuple[str, ...]:
     """The label keys that presets know for a level word, in their order."""
     return tuple(
         dict.fromkeys(
-            key.key for entry in PRESETS for key in entry.keys if level_name(key.key) == word
+            name
+            for entry in PRESETS
+            for key in entry.keys
+            for name in key.names
+            if level_name(name) == word
         )
     )

@@ -1,0 +1,346 @@
+"""Nodes and where they stand: the part of ``ClusterState`` that knows the network.
+
+An event costs the work of its own object. A node whose labels that matter did not change keeps its place; one
+that moves is moved within the tree; only when the levels of the fleet change is everything placed anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scheduler.agreement import Agreement
+from scheduler.fork import Forkable
+from scheduler.keys import TOPOLOGY_SOURCE
+from scheduler.leaf_groups import LeafGroups
+from scheduler.surveys import Surveys
+from topology.fabric import Fabric, set_name
+from topology.keys import HOSTNAME
+from topology.model import Node, PathStep, Problem
+from topology.nodes import read_node
+from topology.sources import Hierarchies, degraded, hypernode, scale_up
+from topology.sources.documents import documents
+from topology.sources.hierarchy import Hierarchy
+from topology.sources.survey import Position, Rank
+from topology.tree import TopologyTree
+from topology.untyped import mapping, strings, text
+
+Object = Mapping[str, Any]
+TOPOLOGY, HYPER_NODE, CONFIG_MAP = "Topology", "HyperNode", "ConfigMap"
+OF_THE_NETWORK = frozenset({TOPOLOGY, HYPER_NODE, CONFIG_MAP})
+"""Kinds that say where nodes stand; a ConfigMap only with the label ``scheduler.keys.TOPOLOGY_SOURCE``."""
+_FLAT = Hierarchies()
+_FEW = 16
+"""Nodes that are moved within the tree one by one; for more it is built anew."""
+_ABOUT = frozenset({HOSTNAME, *scale_up.SCALE_UP})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a refresh has changed."""
+
+    nodes: frozenset[str] = frozenset()
+    """Nodes that are new, gone or other values now."""
+    levels: bool = False
+    """Whether the levels, or what names mean a level, are others now."""
+
+
+class Fleet(Forkable):
+    """Nodes, Topology and HyperNode objects and documents about the network."""
+
+    def __init__(self, presets: Sequence[Hierarchy]) -> None:
+        self.nodes: dict[str, Node] = {}
+        """As of the last refresh, with paths."""
+        self.hierarchies = Hierarchies()
+        self.tree = TopologyTree.build((), ())
+        self._presets = tuple(presets)
+        self._bare: dict[str, Node] = {}
+        self._objects: dict[str, dict[str, Object]] = {TOPOLOGY: {}, HYPER_NODE: {}}
+        self._hypernodes = hypernode.HyperNodes()
+        self._surveys = Surveys()
+        self._groups = LeafGroups()
+        self._agreement = Agreement()
+        self._named: dict[str, set[str]] = {}
+        self._said: dict[str, tuple[Position, ...]] = {}
+        self._signatures: Counter[Hashable] = Counter()
+        self._signature_of: dict[str, Hashable] = {}
+        self._changed: set[str] = set()
+        self._moved: set[str] = set()
+        self._known: frozenset[Hashable] = frozenset()
+        self._wrong: dict[str, tuple[Problem, ...]] = {}
+        self._stale = False
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def take_node(self, obj: Object, deleted: bool) -> bool:
+        """A node; whether that changes anything."""
+        node = read_node(obj, _FLAT)
+        before = self._bare.get(node.name)
+        if deleted:
+            if before is None:
+                return False
+            del self._bare[node.name]
+            self._name(before, add=False)
+            self._moved.add(node.name)
+            return True
+        if node == before:
+            return False
+        self._bare[node.name] = node
+        if before is None or _names(before) != _names(node):
+            if before is not None:
+                self._name(before, add=False)
+            self._name(node, add=True)
+        if before is None or self._matters(before, node):
+            self._moved.add(node.name)
+        else:
+            self._changed.add(node.name)
+        return True
+
+    def _matters(self, before: Node, node: Node) -> bool:
+        """Whether a label has changed that may say where the node stands."""
+        if before.labels == node.labels:
+            return False
+        reads = self.hierarchies.reads | self._hypernodes.reads | _ABOUT
+        return any(before.labels.get(key) != node.labels.get(key) for key in reads)
+
+    def _name(self, node: Node, *, add: bool) -> None:
+        for name in _names(node):
+            there = self._named.setdefault(name, set())
+            if add:
+                there.add(node.name)
+            else:
+                there.discard(node.name)
+
+    def take(self, kind: str, obj: Object, deleted: bool) -> bool:
+        """An object of a kind in ``OF_THE_NETWORK``; whether that changes anything."""
+        if kind == CONFIG_MAP:
+            ours = TOPOLOGY_SOURCE in strings(mapping(obj.get("metadata")).get("labels"))
+            return self._surveys.take(_subject(obj), documents(obj) if ours and not deleted else ())
+        name, known = text(mapping(obj.get("metadata")).get("name")), self._objects[kind]
+        now = None if deleted else {"metadata": {"name": name}, "spec": obj.get("spec")}
+        if now == known.get(name):
+            return False
+        if now is None:
+            del known[name]
+        else:
+            known[name] = now
+        if kind == HYPER_NODE:
+            self._hypernodes = hypernode.HyperNodes()
+            self._moved |= self._bare.keys()
+        self._stale = True
+        return True
+
+    def known(self, kind: str) -> list[tuple[str, str]]:
+        """(namespace, name) of the objects of a kind."""
+        if kind == "Node":
+            return [("", name) for name in self._bare]
+        if kind in self._objects:
+            return [("", name) for name in self._objects[kind]]
+        names = (subject.removeprefix(f"{CONFIG_MAP} ") for subject in self._surveys.subjects)
+        return [(name.partition("/")[0], name.partition("/")[2]) for name in names]
+
+    def place_anew(self) -> None:
+        """Gangs name other levels than before."""
+        self._stale = True
+
+    # -- views -----------------------------------------------------------------------------------
+
+    def problems(self) -> set[Problem]:
+        """What is wrong with nodes, objects and documents, and where sources disagree."""
+        found = {*self.hierarchies.problems, *self._hypernodes.problems, *self._surveys.problems()}
+        found.update(self._agreement.problems())
+        for wrong in self._wrong.values():
+            found.update(wrong)
+        return found
+
+    def hosts(self) -> Iterator[Object]:
+        """A Node object for every host that a document knows, by name."""
+        for name, about in sorted(self._surveys.hosts().items()):
+            yield {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": about.get("labels", {})},
+                "status": {"allocatable": about.get("allocatable", {})},
+            }
+
+    def fabrics(self) -> tuple[Fabric, ...]:
+        """The networks that fabric maps show."""
+        return self._surveys.fabrics()
+
+    # -- keeping derived values current ----------------------------------------------------------
+
+    def refresh(self, asked: Iterable[str]) -> Changes:
+        """Bring nodes and tree up to date. ``asked`` are the levels that gangs name."""
+        self._surveys.settle()
+        moved, changed = self._moved, self._changed
+        for name in self._surveys.touched:
+            moved |= self._named.get(name, set())
+        self._surveys.touched = set()
+        if not (moved or changed or self._stale):
+            return Changes()
+        self._moved, self._changed = set(), set()
+        if self._stale:
+            self._hypernodes = hypernode.read(self._objects[HYPER_NODE].values())
+        for name in moved:
+            self._groups.take(name, self._hang(name))
+        moved |= self._groups.regroup()
+        for name in moved:
+            self._say(name)
+        before = self.hierarchies
+        self._find_levels(asked, moved=bool(moved))
+        if before != self.hierarchies:
+            moved = {*self._bare, *moved}
+        now = {name: node for name in moved | changed if (node := self._placed(name))}
+        others = {name for name in moved | changed if self.nodes.get(name) != now.get(name)}
+        self._replant(others, now)
+        return Changes(nodes=frozenset(others), levels=before != self.hierarchies)
+
+    def _hang(self, name: str) -> list[tuple[str, frozenset[str]]]:
+        """The leaves on which a node hangs, of all documents of a source together."""
+        leaves: dict[str, frozenset[str]] = {}
+        for position in self._raw(name):
+            if position.leaves:
+                leaves[position.source] = leaves.get(position.source, frozenset()) | position.leaves
+        return sorted(leaves.items(), key=lambda item: item[0])
+
+    def _raw(self, name: str) -> list[Position]:
+        node = self._bare.get(name)
+        if node is None:
+            return []
+        # A short name that two nodes share means neither of them.
+        names = [
+            each for each in _names(node) if each == name.lower() or len(self._named[each]) == 1
+        ]
+        found = self._surveys.said(names)
+        position = self._hypernodes.position(name, node.labels)
+        return [*found, position] if position else found
+
+    def _say(self, name: str) -> None:
+        """Find out anew what is said of a node."""
+        before = self._signature_of.pop(name, None)
+        if before is not None:
+            self._signatures[before] -= 1
+            if not self._signatures[before]:
+                del self._signatures[before]
+        node = self._bare.get(name)
+        if node is None:
+            self._said.pop(name, None)
+            self._agreement.take(name)
+            return
+        said = self._said[name] = self._whole(name, node)
+        signature = self.hierarchies.signature(node.labels, said)
+        self._signature_of[name] = signature
+        self._signatures[signature] += 1
+        self._agreement.take(name, self._compared(node, said))
+
+    def _whole(self, name: str, node: Node) -> tuple[Position, ...]:
+        """What is said of a node, with the leaf group that follows from its leaves."""
+        hang = dict(self._hang(name))
+        found = []
+        for position in self._raw(name):
+            leaves = hang.pop(position.source, None) if position.leaves else None
+            if leaves is not None:
+                found.append(self._with_leaf(node, position, leaves))
+            elif not position.leaves:
+                found.append(position)
+        return tuple(found)
+
+    def _with_leaf(self, node: Node, position: Position, leaves: frozenset[str]) -> Position:
+        source, group = position.source, self._groups.group(position.source, leaves)
+        around: dict[str, set[str]] = {}
+        for leaf in sorted(group):
+            for step in self._surveys.above.get((source, leaf), ()):
+                around.setdefault(step.level, set()).add(step.value)
+        levels = {step.level: step for step in position.path}
+        for level, values in {**around, "leaf": set(group)}.items():
+            levels.setdefault(level, PathStep(level=level, key=source, value=set_name(values)))
+        problems = position.problems
+        if leaves != group:
+            message = f"hangs on {len(leaves)} of the {len(group)} leaves of its group, not on "
+            lost = Problem(
+                subject=f"Node {node.name}",
+                field=source,
+                message=message + ", ".join(sorted(group - leaves)),
+            )
+            problems = (*problems, lost)
+        return replace(position, path=tuple(levels.values()), leaves=leaves, problems=problems)
+
+    def _compared(self, node: Node, said: tuple[Position, ...]) -> list[Position]:
+        positions = self.hierarchies.compared(node.labels, said)
+        named = node.scale_up or scale_up.domain(node.labels)
+        if named and any(position.scale_up for position in said):
+            positions.append(Position(source="node labels", rank=Rank.LABEL, scale_up=named))
+        return positions
+
+    def _find_levels(self, asked: Iterable[str], *, moved: bool) -> None:
+        known = self._signatures.keys()
+        if not self._stale and known == self._known and not (moved and self.hierarchies.asking):
+            return
+        self._stale = False
+        self._known = frozenset(known)
+        names = list(self._bare)
+        before = self.hierarchies
+        self.hierarchies = Hierarchies.build(
+            [self._bare[name].labels for name in names],
+            [obj for _, obj in sorted(self._objects[TOPOLOGY].items())],
+            asked,
+            self._presets,
+            [self._said[name] for name in names],
+        )
+        if before.topologies != self.hierarchies.topologies or before.offered != self._presets:
+            for name in names:
+                self._say(name)
+            self._known = frozenset(self._signatures)
+
+    def _placed(self, name: str) -> Node | None:
+        """The node with its path and everything else that follows from what is said."""
+        node = self._bare.get(name)
+        if node is None:
+            return None
+        said = self._said[name]
+        domain = next((each.scale_up for each in said if each.scale_up), None)
+        problems = (
+            *node.problems,
+            *degraded.problems(name, node.labels),
+            *(problem for position in said for problem in position.problems),
+        )
+        return replace(
+            node,
+            path=self.hierarchies.path(node.labels, said),
+            scale_up=domain or node.scale_up or scale_up.domain(node.labels),
+            problems=problems,
+        )
+
+    def _replant(self, others: set[str], now: Mapping[str, Node]) -> None:
+        """Take the new values of nodes, and move those in the tree that stand elsewhere now."""
+        stand = {}
+        for name in others:
+            before, node = self.nodes.pop(name, None), now.get(name)
+            self._wrong.pop(name, None)
+            if node is not None:
+                self.nodes[name] = node
+                if node.problems:
+                    self._wrong[name] = node.problems
+            if before is None or node is None or before.path != node.path:
+                stand[name] = node
+        levels = self.hierarchies.levels
+        if levels == self.tree.levels and len(stand) <= _FEW:
+            self.tree = self.tree.with_nodes(stand)
+        else:
+            self.tree = TopologyTree.build(self.nodes.values(), levels)
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    """Names under which sources may know a node, in lower case: its own, its host name, its short name."""
+    own = node.name.lower()
+    host = node.labels.get(HOSTNAME, own).lower()
+    short = (name.partition(".")[0] for name in (own, host))
+    return tuple(dict.fromkeys((own, host, *(name for name in short if not name.isdigit()))))
+
+
+def _subject(obj: Object) -> str:
+    metadata = mapping(obj.get("metadata"))
+    namespace, name = text(metadata.get("namespace")) or "default", text(metadata.get("name"))
+    return f"{CONFIG_MAP} {namespace}/{name}"

@@ -1,0 +1,128 @@
+"""What documents and objects about the network say, by node; kept while they come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scheduler.fork import Forkable
+from topology.fabric import Fabric
+from topology.model import PathStep, Problem
+from topology.sources import documents
+from topology.sources.survey import Document, Position, Survey
+
+
+class Surveys(Forkable):
+    """Documents by the object that brings them, such as ``ConfigMap muster-system/fabric``."""
+
+    def __init__(self) -> None:
+        self.touched: set[str] = set()
+        """Names about which something else is said now, as sources spell them in lower case."""
+        self.above: Mapping[tuple[str, str], tuple[PathStep, ...]] = {}
+        """(source, leaf switch) -> the levels around it."""
+        self._documents: dict[str, tuple[Document, ...]] = {}
+        self._read: dict[str, tuple[Survey, ...]] = {}
+        self._said: dict[str, dict[tuple[str, int], Position]] = {}
+        self._guids: dict[str, str] = {}
+        self._others = False
+
+    @property
+    def subjects(self) -> list[str]:
+        """The objects that brought documents."""
+        return list(self._documents)
+
+    def take(self, subject: str, given: Iterable[Document] = ()) -> bool:
+        """The object has these documents now, or is gone. Whether that changes anything."""
+        given = tuple(given)
+        if given == self._documents.get(subject, ()):
+            return False
+        self._documents.pop(subject, None)
+        if given:
+            self._documents[subject] = given
+        guids = [survey.guids for survey in self._read.get(subject, ())]
+        self._survey(subject)
+        self._others |= guids != [survey.guids for survey in self._read.get(subject, ())]
+        return True
+
+    def said(self, names: Sequence[str]) -> list[Position]:
+        """What each document says of the node with one of these names, the first that it knows."""
+        found: dict[tuple[str, int], Position] = {}
+        for name in names:
+            for document, position in self._said.get(name.lower(), {}).items():
+                found.setdefault(document, position)
+        return [found[document] for document in sorted(found)]
+
+    def problems(self) -> Iterable[Problem]:
+        """What is wrong with the documents."""
+        return (p for surveys in self._read.values() for survey in surveys for p in survey.problems)
+
+    def fabrics(self) -> tuple[Fabric, ...]:
+        """The networks that are known, in the order of the objects that brought them."""
+        surveys = (survey for subject in sorted(self._read) for survey in self._read[subject])
+        return tuple(survey.fabric for survey in surveys if survey.fabric is not None)
+
+    def hosts(self) -> Mapping[str, Mapping[str, Any]]:
+        """Nodes that documents know, with labels and allocatable amounts where one has them."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for subject in sorted(self._read):
+            for survey in self._read[subject]:
+                for name in survey.positions:
+                    if not found.get(name):
+                        found[name] = survey.nodes.get(name, {})
+        return found
+
+    def _survey(self, subject: str) -> None:
+        """Read the documents of the object (again)."""
+        before = self._read.pop(subject, ())
+        given = self._documents.get(subject, ())
+        now = tuple(documents.read(document, subject, self._guids) for document in given)
+        if now:
+            self._read[subject] = now
+        for index, survey in enumerate(before):
+            for name in (*survey.positions, *survey.aliases):
+                self._forget(name.lower(), (subject, index))
+        for index, survey in enumerate(now):
+            for name, position in survey.positions.items():
+                self._put(name.lower(), (subject, index), position)
+            for alias, name in survey.aliases.items():
+                if name in survey.positions:
+                    self._put(alias.lower(), (subject, index), survey.positions[name])
+        if any(survey.above for survey in (*before, *now)):
+            self._find_above()
+
+    def _put(self, name: str, document: tuple[str, int], position: Position) -> None:
+        self.touched.add(name)
+        self._said.setdefault(name, {})[document] = position
+
+    def _forget(self, name: str, document: tuple[str, int]) -> None:
+        self.touched.add(name)
+        there = self._said.get(name, {})
+        there.pop(document, None)
+        if not there:
+            self._said.pop(name, None)
+
+    def _find_above(self) -> None:
+        above: dict[tuple[str, str], tuple[PathStep, ...]] = {}
+        for subject in sorted(self._read):
+            for survey in self._read[subject]:
+                for leaf, steps in survey.above.items():
+                    above.setdefault((survey.source, leaf), steps)
+        self.above = above
+        self.touched.update(self._said)
+
+    def settle(self) -> None:
+        """Where other node GUIDs are known now, let fabric maps name more of their adapters."""
+        if not self._others:
+            return
+        self._others = False
+        guids = {
+            guid: name
+            for subject in sorted(self._read, reverse=True)
+            for survey in self._read[subject]
+            for guid, name in survey.guids.items()
+        }
+        if guids != self._guids:
+            self._guids = guids
+            for subject in list(self._read):
+                if any(survey.fabric is not None for survey in self._read[subject]):
+                    self._survey(subject)
