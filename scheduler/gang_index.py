@@ -191,7 +191,8 @@ def _relieved(gang: Gang, done: Sequence[Pod]) -> Gang:
     roles = Counter(gang.podsets[0].role if lone else _role(pod) for pod in done)
     gaps = [min(roles[p.role], max(0, p.size - len(p.members))) for p in gang.podsets]
     podsets = tuple(
-        replace(podset, min_count=max(0, podset.min_count - gap))
+        # Nobody keeps the ratio of a gang that winds down.
+        replace(podset, min_count=max(0, podset.min_count - gap), replica=None)
         for podset, gap in zip(gang.podsets, gaps, strict=True)
     )
     # The gang's minimum may be more than its PodSets have: members whose role is not known.

@@ -162,6 +162,9 @@ class PodSet:
     group: str | None = None
     """PodSets with the same group share ``group_topology``."""
     group_topology: TopologyRequest = TopologyRequest()
+    replica: int | None = None
+    """Members that one replica has of it. All PodSets of a gang that say so grow in the ratio of their sizes
+    (``scheduler.ratio``); None: it grows by itself."""
 
     @property
     def running(self) -> tuple[Member, ...]:

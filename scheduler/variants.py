@@ -260,6 +260,7 @@ def _completed(podsets: Sequence[PodSet]) -> tuple[PodSet, ...]:
                 role=podset.role,
                 size=podset.size,
                 min_count=podset.min_count,
+                replica=podset.replica,
                 members=podset.members + missing,
             )
         )

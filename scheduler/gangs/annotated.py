@@ -21,6 +21,7 @@ from scheduler.gangs.request import MAX_MEMBERS, Asked, RequestError, show, whol
 from scheduler.model import Code, Gang, Member, PodSet, Reason
 from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod
+from scheduler.ratio import DECODE, PREFILL, is_role
 from scheduler.variants import of_one_writing, with_variants
 from topology.model import Flavor
 from topology.resources import Resources
@@ -134,7 +135,7 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
     )
     if flavors:
         podsets = tuple(_following(podset, by_role.get(podset.role, ())) for podset in podsets)
-    podsets = _grouped(podsets, pods, context)
+    podsets = _paced(_grouped(podsets, pods, context))
     minimum = max(gang_min or 0, sum(podset.min_count for podset in podsets))
     if gang_min is None and total > sum(sizes.values()):
         minimum += total - sum(sizes.values())  # members whose role is not known before they exist
@@ -320,6 +321,15 @@ def _grouped(
         replace(podset, group_topology=requests[podset.group]) if podset.group else podset
         for podset in podsets
     )
+
+
+def _paced(podsets: tuple[PodSet, ...]) -> tuple[PodSet, ...]:
+    """Prefill and decode members grow in the ratio of their sizes, where there are both."""
+    of = {kind: [p for p in podsets if is_role(p.role, kind)] for kind in (PREFILL, DECODE)}
+    if not all(of.values()):
+        return podsets
+    own = [podset for kind in of.values() for podset in kind]
+    return tuple(replace(p, replica=1) if p in own else p for p in podsets)
 
 
 def _is_held(pod: Pod) -> bool:

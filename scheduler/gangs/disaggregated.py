@@ -5,11 +5,12 @@ v0.10 know no slices and leave that part out). Roles of ours are those of the se
 pods, ``prefill-leader`` and ``prefill-worker``. What LeaderWorkerSet wants today counts, not what the
 DisaggregatedSet wants in the end: during a rollout the controller waits for each step to be ready.
 
-- **Whole or nothing.** A slice starts with all members of all roles. ``muster.dev/role-min`` on a role
-  (its ``metadata`` or pod template) makes it elastic above so many replicas, where a replica is one pod; a
-  replica of several pods would be torn, so such a role stays whole and the gang's notes say so.
-- **Scaling.** Members that were added to a running slice start all together or wait, so more decode is
-  never placed per prefill than is asked for: the minimum is always the sizes that are wanted now, of the
+- **Whole or nothing, or elastic.** A slice starts with all members of all roles. ``muster.dev/role-min`` on a
+  role (its ``metadata`` or pod template) makes it elastic above so many replicas; prefill and decode then
+  grow in whole replicas and in their ratio (``scheduler.ratio``). A role with exclusive topology, and one
+  of several pods per replica that is neither of these, stays whole and the gang's notes say so.
+- **Scaling.** Members that were added to a running slice start all together or wait, or grow in that ratio
+  where a minimum lets them: it is always that of the sizes that are wanted now, of the
   DisaggregatedSet itself where the controller scales one role after the other without a rollout. The
   members that run serve on; that such a slice is growing and not broken is known from its ``Gang`` object.
 - **A role that does not exist yet**, or still has no replicas in a rollout, is waited for as long as nothing
@@ -34,11 +35,12 @@ from scheduler.foreign import ForeignObjects, Object
 from scheduler.gangs import annotated, chain, llmaz, lws_group, lws_pods
 from scheduler.gangs.context import Context
 from scheduler.gangs.lws_group import Group
-from scheduler.gangs.request import MAX_MEMBERS, RequestError
+from scheduler.gangs.request import MAX_MEMBERS, RequestError, whole
 from scheduler.gangs.translate import Draft, role_name
 from scheduler.gangs.unfold import EXCLUSIVE
-from scheduler.model import Code, Gang, Reason
+from scheduler.model import Code, Gang, PodSet, Reason
 from scheduler.pods import Pod
+from scheduler.ratio import DECODE, PREFILL, is_role
 from topology import keys as foreign
 from topology.untyped import mapping, sequence, strings, text
 
@@ -91,7 +93,7 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
         draft = _drafted(roles, whole_set)
         _place(draft, whole_set, context)
         context, model = llmaz.translate(draft, (whole_set,), context)
-        gang = chain.read(namespace, name, draft, context)
+        gang = _in_replicas(chain.read(namespace, name, draft, context), roles)
     except RequestError as error:
         gang = annotated.invalid(namespace, name, members, str(error))
     return replace(
@@ -219,8 +221,8 @@ def _drafted(roles: Sequence[_Role], whole_set: Object) -> Draft:
                 _placed_in(pod, role, group) for pod in (*group.members, *group.missing())
             ]
         chain.inherit(part, (role.lws, *above) if role.lws else above)
-        if role.size > 1:
-            part.pods = [_without_minimum(pod) for pod in part.pods]
+        elastic = _elastic(role, roles)
+        part.pods = [_with_minimum(pod, role, elastic=elastic) for pod in part.pods]
         sizes.update(_role_of(pod) for pod in part.pods)
         sizes.update(_absent(role, part.pods))
         draft.pods += part.pods
@@ -264,20 +266,54 @@ def _absent(role: _Role, pods: Sequence[Pod]) -> Iterator[str]:
         yield from [roles.get(leads) or f"{role.name}{suffix}"] * max(0, count - have[leads])
 
 
-def _without_minimum(pod: Pod) -> Pod:
-    """A replica of several pods is whole or not there, which a minimum of pods cannot say."""
+def _elastic(role: _Role, roles: Sequence[_Role]) -> bool:
+    """Whether a minimum of replicas can be said of its PodSets: it has one, or one of leaders and one of
+    workers that keep a ratio."""
+    if any(group.exclusive or group.subgroup_exclusive for group in role.groups):
+        return False
+    both = all(any(is_role(one.name, kind) for one in roles) for kind in (PREFILL, DECODE))
+    return role.size == 1 or (both and (is_role(role.name, PREFILL) or is_role(role.name, DECODE)))
+
+
+def _with_minimum(pod: Pod, role: _Role, *, elastic: bool) -> Pod:
+    """The minimum of a role counts replicas, that of a PodSet its members."""
+    asked = pod.annotations.get(keys.ROLE_MIN)
+    if asked is None or (elastic and (role.size == 1 or lws_group.is_leader(pod))):
+        return pod
     kept = {key: value for key, value in pod.annotations.items() if key != keys.ROLE_MIN}
+    replicas = whole(asked.strip())
+    if elastic:
+        kept[keys.ROLE_MIN] = asked if replicas is None else str(replicas * (role.size - 1))
     return replace(pod, annotations=kept)
+
+
+def _in_replicas(gang: Gang, roles: Sequence[_Role]) -> Gang:
+    """The gang with the workers of a replica coming together."""
+    workers = {
+        role_name(f"{one.name}-worker"): one.size - 1 for one in roles if _elastic(one, roles)
+    }
+
+    def sized(podsets: tuple[PodSet, ...]) -> tuple[PodSet, ...]:
+        return tuple(
+            replace(podset, replica=workers.get(podset.role, podset.replica))
+            if podset.replica is not None
+            else podset
+            for podset in podsets
+        )
+
+    variants = tuple(replace(one, podsets=sized(one.podsets)) for one in gang.variants)
+    return replace(gang, podsets=sized(gang.podsets), variants=variants)
 
 
 def _notes(roles: Sequence[_Role]) -> Iterator[str]:
     for role in roles:
         pods = [pod for group in role.groups for pod in group.members]
         asked = any(keys.ROLE_MIN in pod.annotations for pod in pods)
-        if role.size > 1 and (asked or lws_pods.annotation(role.lws, keys.ROLE_MIN)):
+        asked = asked or bool(lws_pods.annotation(role.lws, keys.ROLE_MIN))
+        if asked and not _elastic(role, roles):
             yield (
-                f"role {role.name} starts whole: {keys.ROLE_MIN} holds for replicas of one pod, "
-                f"and its replicas have {role.size}"
+                f"role {role.name} starts whole: {keys.ROLE_MIN} holds for roles without exclusive topology, "
+                "and where a replica has several pods, for prefill beside decode"
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from scheduler.match import cause
 from scheduler.model import Constraints, Gang, PodSet
+from scheduler.ratio import start
 from scheduler.snapshot import NodeState
 from topology.keys import HOSTNAME
 from topology.model import HOST, Flavor, Node
@@ -127,9 +128,11 @@ class Case:
 
     def needed(self) -> tuple[int, Resources]:
         """Members on nodes of the flavor without which the gang does not start, and what one requests."""
-        short = [max(0, p.min_count - len(p.running)) for p in self.following]
+        counts = start(self.podsets, self.least)
+        first = {podset.role: n for podset, n in zip(self.podsets, counts, strict=True)}
+        short = [max(0, first[p.role] - len(p.running)) for p in self.following]
         running = sum(len(podset.running) for podset in self.podsets)
-        others = sum(podset.min_count for podset in self.podsets if podset not in self.following)
+        others = sum(first[p.role] for p in self.podsets if p not in self.following)
         count = max(sum(short), self.least - running - others)
         names = {name for podset in self.following for name in podset.request}
         most = {name: max(p.request[name] for p in self.following) for name in names}

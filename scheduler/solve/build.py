@@ -11,12 +11,13 @@ import numpy as np
 from scheduler.match import BoolArray, Cause, Fleet, IntArray
 from scheduler.model import Gang, TopologyRequest
 from scheduler.policy import Policy
+from scheduler.ratio import DECODE, PREFILL, is_role, paced, rungs
 from scheduler.snapshot import Snapshot
 from scheduler.solve import couple
 from scheduler.solve.offer import Offer, read_offer
 from scheduler.solve.options import Ways
-from scheduler.solve.problem import Form, GangRow, Problem, Role, Wish
-from scheduler.solve.variants import DECODE, PREFILL, forms, is_role
+from scheduler.solve.problem import Form, GangRow, Ladder, Problem, Role, Wish
+from scheduler.solve.variants import forms
 from topology.tree import TopologyTree, natural_key
 
 
@@ -180,7 +181,23 @@ def _form(gang: Gang, start: int, tree: TopologyTree) -> Form:
         running_total=sum(len(podset.running) for podset in gang.podsets),
         prefill=tuple(sides[PREFILL]) if both else (),
         decode=tuple(sides[DECODE]) if both else (),
+        ladder=_ladder(gang, start),
     )
+
+
+def _ladder(gang: Gang, start: int) -> Ladder | None:
+    """The ladder in new members, as far as there are members for it; the first rung adds nobody."""
+    own = paced(gang.podsets)
+    if not own:
+        return None
+    most = [len(podset.pending) for podset in own]
+    found = [(0,) * len(own)]
+    for rung in rungs(gang.podsets):
+        new = tuple(count - len(p.running) for count, p in zip(rung, own, strict=True))
+        if new != found[0] and all(n <= pending for n, pending in zip(new, most, strict=True)):
+            found.append(new)
+    roles = tuple(start + i for i, podset in enumerate(gang.podsets) if podset in own)
+    return Ladder(roles=roles, rungs=tuple(found))
 
 
 def _wish(roles: Sequence[int], request: TopologyRequest, tree: TopologyTree) -> Wish:

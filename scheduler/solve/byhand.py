@@ -28,9 +28,36 @@ def by_hand(
 ) -> Iterator[Places]:
     """Proposals for one form of a gang, to be checked by the caller."""
     for inside in _homes(problem, form, ground, masks):
-        places = _fill(problem, gang, form, ground, [mask & inside for mask in masks])
+        places = _paced(problem, gang, form, ground, [mask & inside for mask in masks])
         if places is not None:
             yield places
+
+
+def _paced(
+    problem: Problem, gang: GangRow, form: Form, ground: Ground, masks: Sequence[BoolArray]
+) -> Places | None:
+    """As many members as fit; those roles that keep a ratio on the highest rung that is found."""
+    most = {role: problem.roles[role].pending for role in form.roles}
+    if form.ladder is None:
+        return _fill(problem, gang, form, ground, masks, most)
+    own = [(problem.roles[role], role) for role in form.ladder.roles]
+    rungs = [
+        rung
+        for rung in form.ladder.rungs
+        if all(r.running_total + n >= r.least for (r, _), n in zip(own, rung, strict=True))
+    ]
+    best: Places | None = None
+    low, high = 0, len(rungs)
+    while low < high:
+        middle = (low + high) // 2
+        wanted = dict(zip(form.ladder.roles, rungs[middle], strict=True))
+        places = _fill(problem, gang, form, ground, masks, {**most, **wanted})
+        found = places and dict(zip(form.roles, places, strict=True))
+        if found and all(sum(found[role].values()) == n for role, n in wanted.items()):
+            best, low = places, middle + 1
+        else:
+            high = middle
+    return best
 
 
 def _homes(
@@ -54,7 +81,12 @@ def _homes(
 
 
 def _fill(
-    problem: Problem, gang: GangRow, form: Form, ground: Ground, masks: Sequence[BoolArray]
+    problem: Problem,
+    gang: GangRow,
+    form: Form,
+    ground: Ground,
+    masks: Sequence[BoolArray],
+    most: Mapping[int, int],
 ) -> Places | None:
     ground = ground.copy()
     places: dict[int, Mapping[int, int]] = {}
@@ -64,9 +96,9 @@ def _fill(
     for index in sorted(form.roles, key=lambda role: (_size(problem, role), -role), reverse=True):
         mask = masks[position[index]]
         if index in coupled:
-            found = _by_members(problem, form, ground, index, mask)
+            found = _by_members(problem, form, ground, index, mask, most[index])
         else:
-            found = _by_table(problem, gang, form, ground, index, mask)
+            found = _by_table(problem, gang, form, ground, index, mask, most[index])
         if found is None:
             return None
         places[index] = found
@@ -85,10 +117,16 @@ def _required(form: Form, role: int) -> int:
 
 
 def _by_table(
-    problem: Problem, gang: GangRow, form: Form, ground: Ground, index: int, mask: BoolArray
+    problem: Problem,
+    gang: GangRow,
+    form: Form,
+    ground: Ground,
+    index: int,
+    mask: BoolArray,
+    most: int,
 ) -> Mapping[int, int] | None:
     role = problem.roles[index]
-    limit = min(role.pending, int(problem.capacity(role, ground.free, mask).sum()))
+    limit = min(most, int(problem.capacity(role, ground.free, mask).sum()))
     alone = Form(roles=(index,), least=form.least, whole=Wish(roles=(index,)))
     table = Table(problem, gang, alone, ground, (mask,), (limit,))
     depth = _required(form, index)
@@ -102,13 +140,13 @@ def _by_table(
 
 
 def _by_members(
-    problem: Problem, form: Form, ground: Ground, index: int, mask: BoolArray
+    problem: Problem, form: Form, ground: Ground, index: int, mask: BoolArray, most: int
 ) -> Mapping[int, int] | None:
     """One member after another, in the emptiest zone of its spread rules, near the members before it."""
     role = problem.roles[index]
     depth = _required(form, index)
     counts: dict[int, int] = {}
-    for _ in range(role.pending):
+    for _ in range(most):
         seen = {**ground.counts, index: counts}
         open_ = rules.admitted(problem, index, mask, ground.counts, form.roles)
         open_ = open_ & _own_rules(problem, index, seen)

@@ -19,6 +19,7 @@ from scheduler.solve.check_facts import (
     Facts,
     Standing,
     decided_form,
+    keeps_ratio,
     meets_minimum,
     variant_for,
 )
@@ -69,9 +70,12 @@ def _shape(facts: Facts, gang: Gang, answer: GangAssignment) -> Iterator[str]:
 
 def _whole(gang: Gang, answer: GangAssignment) -> Iterator[str]:
     """All or nothing."""
-    enough = meets_minimum(gang, Counter(slot.role for slot in answer.slots))
+    new = Counter(slot.role for slot in answer.slots)
+    enough = meets_minimum(gang, new)
     if answer.placed and not enough:
         yield "is placed below its minimum: not whole"
+    if answer.placed and not keeps_ratio(gang, new):
+        yield f"new members {dict(sorted(new.items()))} do not keep the ratio of its roles"
     if not answer.placed and answer.slots:
         yield "waits but has slots: not all or nothing"
     elif not answer.placed and enough:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
+from math import ceil
 
 from scheduler.model import Gang, GangAssignment, Plan, PodSet, TopologyRequest, Variant
 from scheduler.policy import Policy
@@ -101,6 +103,52 @@ def meets_minimum(gang: Gang, new: Mapping[str, int]) -> bool:
             return False
         total += count
     return total >= gang.min_members
+
+
+def keeps_ratio(gang: Gang, new: Mapping[str, int]) -> bool:
+    """Whether ``new`` members (by role) leave the PodSets that grow together at their ratio.
+
+    The rule is told in ``scheduler.ratio``; here one asks, from the numbers that there are, how far the
+    PodSet with the fewest wanted replicas is, and what the others have at that point.
+    """
+    sets = [podset for podset in gang.podsets if podset.replica]
+    if all(p.min_count >= p.size for p in sets) or not any(new.get(p.role) for p in sets):
+        return True
+    parts = [(p, p.replica or 1, len(p.running) + new.get(p.role, 0)) for p in sets]
+    if any(total % size for _, size, total in parts):
+        return False
+    have = [total // size for _, size, total in parts]
+    base = [ceil(Fraction(max(p.min_count, len(p.running)), size)) for p, size, _ in parts]
+    want = [ceil(Fraction(max(p.size, len(p.members)), size)) for p, size, _ in parts]
+    return have == base or _climbs(have, base, want)
+
+
+def _climbs(have: Sequence[int], base: Sequence[int], want: Sequence[int]) -> bool:
+    """Whether replicas above the least keep the ratio."""
+    fewest = min((w for b, w in zip(base, want, strict=True) if b < w), default=0)
+    below = base
+    for count in range(1, fewest + 1):
+        share = Fraction(count, fewest)
+        above = [max(b, _rounded(share * w)) for b, w in zip(base, want, strict=True)]
+        if all(one <= top for one, top in zip(have, above, strict=True)):
+            between = (
+                [b + _rounded(part * (a - b)) for b, a in zip(below, above, strict=True)]
+                for part in _parts(below, above)
+            )
+            return any(list(have) == point for point in between)
+        below = above
+    return False
+
+
+def _parts(below: Sequence[int], above: Sequence[int]) -> Iterator[Fraction]:
+    """How far one may be between two points: the PodSet that lacks least comes replica by replica."""
+    lacks = [a - b for b, a in zip(below, above, strict=True) if a > b]
+    return (Fraction(part, min(lacks)) for part in range(1, min(lacks) + 1)) if lacks else iter(())
+
+
+def _rounded(value: Fraction) -> int:
+    """The nearest integer; of two that are as near, the lower."""
+    return ceil(value - Fraction(1, 2))
 
 
 @dataclass(frozen=True)

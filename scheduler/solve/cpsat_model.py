@@ -87,6 +87,7 @@ class Model:
                 self._role(role, [(take, option.masks[position]) for take, option in mine])
             if not gang.runs:
                 self._whole(form, self.forms[number][index])
+            self._paced(number, index, form)
             for take, option in mine:
                 self._mixes(take, option)
         self.grows.append(self._grows(gang) if gang.runs else self.placed[number])
@@ -119,6 +120,22 @@ class Model:
             if role.least > role.running_total:
                 self.cp.add(total >= (role.least - role.running_total) * taken)
         self.cp.add(_sum(totals) >= max(1, form.least - form.running_total) * taken)
+
+    def _paced(self, number: int, index: int, form: Form) -> None:
+        """A gang that takes this form stands on one rung of its ladder."""
+        gang, ladder = self.problem.gangs[number], form.ladder
+        if ladder is None:
+            return
+
+        def stands(rung: tuple[int, ...], choice: Choice) -> int:
+            option = choice.options[number]
+            new = tuple(sum(choice.counts[role].values()) for role in ladder.roles)
+            return int(option is not None and gang.options[option].form == index and new == rung)
+
+        picks = [self.integer(0, 1, partial(stands, rung)) for rung in ladder.rungs]
+        self.cp.add(_sum(picks) == self.forms[number][index])
+        for role, counts in zip(ladder.roles, zip(*ladder.rungs, strict=True), strict=True):
+            self.cp.add(self.total(role) == weighted(list(zip(picks, counts, strict=True))))
 
     def _mixes(self, take: cp_model.IntVar, option: Option) -> None:
         for side in option.mixed:

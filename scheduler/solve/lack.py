@@ -10,6 +10,7 @@ import numpy as np
 
 from scheduler.match import BoolArray, Cause, Fleet, IntArray
 from scheduler.model import Code, Gang, PodSet, Reason
+from scheduler.ratio import start
 from scheduler.snapshot import Snapshot
 from scheduler.solve.problem import Form, GangRow, Option, Problem, Role
 from topology.resources import CPU, MEMORY, PODS
@@ -107,7 +108,8 @@ class Lack:
     def _looks(self, gang: Gang, row: GangRow, option: Option) -> list[_Look]:
         form = row.forms[option.form]
         roles = [self._problem.roles[index] for index in form.roles]
-        lows = [max(0, role.least - role.running_total) for role in roles]
+        first = start(gang.podsets, gang.min_members)
+        lows = [max(0, n - role.running_total) for n, role in zip(first, roles, strict=True)]
         # What the gang's minimum asks beyond those of its roles may come from any role.
         open_ = max(0, form.least - form.running_total - sum(lows))
         looks = []

@@ -222,12 +222,15 @@ class _Search:
         lows = [max(0, role.least - role.running_total) for role in self._roles]
         least = self._form.least - self._form.running_total
         ranges = [range(low, limit + 1) for low, limit in zip(lows, limits, strict=True)]
-        whole = [c for c in product(*ranges) if sum(c) >= least and self._mixes(c)]
+        whole = [c for c in product(*ranges) if sum(c) >= least and self._may_be(c)]
         return sorted(whole, key=lambda counts: (-sum(counts), [-c for c in counts]))
 
-    def _mixes(self, counts: Sequence[int]) -> bool:
+    def _may_be(self, counts: Sequence[int]) -> bool:
         new = dict(zip(self._form.roles, counts, strict=True))
-        return rules.mixes(self._problem, self._gang.options[self._option], new)
+        ladder = self._form.ladder
+        return (ladder is None or ladder.holds(new)) and rules.mixes(
+            self._problem, self._gang.options[self._option], new
+        )
 
     def _at(
         self,

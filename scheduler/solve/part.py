@@ -13,7 +13,7 @@ import numpy as np
 
 from scheduler.match import BoolArray
 from scheduler.solve.ground import Ground, take
-from scheduler.solve.problem import Choice, Form, GangRow, Option, Problem, Role, Wish
+from scheduler.solve.problem import Choice, Form, GangRow, Ladder, Option, Problem, Role, Wish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,12 @@ def _form(form: Form, index: Mapping[int, int]) -> Form:
         each=tuple(wish(old) for old in form.each),
         prefill=_numbered(form.prefill, index),
         decode=_numbered(form.decode, index),
+        ladder=_ladder(form.ladder, index),
     )
+
+
+def _ladder(ladder: Ladder | None, index: Mapping[int, int]) -> Ladder | None:
+    return ladder and replace(ladder, roles=_numbered(ladder.roles, index))
 
 
 def _option(option: Option, index: Mapping[int, int], nodes: BoolArray | None) -> Option:

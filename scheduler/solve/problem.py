@@ -59,6 +59,19 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """The numbers of new members of roles that keep their ratio (``scheduler.ratio``)."""
+
+    roles: tuple[int, ...]
+    rungs: tuple[tuple[int, ...], ...]
+    """Ascending; the first adds nobody. Shape (rungs, roles)."""
+
+    def holds(self, new: Mapping[int, int]) -> bool:
+        """Whether new members, by role, are on a rung."""
+        return tuple(new[role] for role in self.roles) in self.rungs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """The PodSets of a gang: those that it has, or those of one of its variants (``model.Variant``)."""
 
@@ -73,6 +86,8 @@ class Form:
     prefill: tuple[int, ...] = ()
     decode: tuple[int, ...] = ()
     """The roles between which key-value caches travel; both empty unless the form has both."""
+    ladder: Ladder | None = None
+    """None where no roles grow together."""
 
     @property
     def wishes(self) -> tuple[Wish, ...]:

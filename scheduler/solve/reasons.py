@@ -3,17 +3,19 @@ does not change from cycle to cycle while nothing changes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason
+from scheduler.ratio import DECODE, following, is_role, paced, start
 from scheduler.snapshot import Snapshot
 from scheduler.solve.decide import Decision
 from scheduler.solve.ground import Ground
 from scheduler.solve.lack import Lack
 from scheduler.solve.one import Settled, settle
 from scheduler.solve.problem import Problem
-from scheduler.solve.variants import DECODE, as_on, is_role, variant
+from scheduler.solve.variants import as_on, variant
 from topology.model import Flavor, Node
 
 TEXT_LIMIT = 1000
@@ -147,12 +149,16 @@ class Why:
         head = f"{present} of {gang.size} members present"
         if present < sum(len(podset.members) for podset in gang.podsets):
             head += " (the others are created later)"
+        first = _starts(gang)
+        if first:
+            head += f", starts with {_counted(first)}"
         if passed:
             head += f", flavors tried: {listed([item.flavor for item in passed], 8)}"
             parts = [f"{item.flavor}: {item.reason.message}" for item in passed]
         else:
             parts = [best.message]
         numbers = {"membersPresent": present, "flavorsTried": len(passed), **best.numbers}
+        numbers |= {f"membersToStart.{role}": count for role, count in first.items()}
         return Reason(
             code=best.code, message=clipped("; ".join((head, *parts)), 900), numbers=numbers
         )
@@ -196,6 +202,18 @@ def _present(gang: Gang) -> int:
     return sum(bool(member.uid) for podset in gang.podsets for member in podset.members)
 
 
+def _starts(gang: Gang) -> dict[str, int]:
+    """The members of each role that keeps a ratio, on the rung that the gang waits for."""
+    own = [podset.role for podset in paced(gang.podsets)]
+    counts = zip(gang.podsets, start(gang.podsets, gang.min_members), strict=True)
+    return {podset.role: count for podset, count in counts if podset.role in own}
+
+
+def _counted(roles: Mapping[str, int]) -> str:
+    """``4 decode and 2 prefill``."""
+    return listed([f"{count} {role}" for role, count in roles.items()], 8)
+
+
 def listed(names: Sequence[str], most: int = _NAMES) -> str:
     """``a, b and 5 more``: a list of bounded length."""
     shown = list(names[:most])
@@ -231,6 +249,7 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     text = f"{len(slots)} of {size} members placed" if slots else "placed"
     if running:
         text += f", {running} run" if slots else f": {running} of {size} members run"
+    text += _next(as_on(gang, assignment.flavor), assignment)
     if assignment.flavor is not None:
         choice = f"choice {assignment.flavor_rank + 1} of {len(gang.flavors)}"
         text += f", on {assignment.flavor}{_decoding(gang, assignment)} ({choice})"
@@ -242,6 +261,14 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     for level, names in levels[-1:] or list(assignment.domains.items())[:1]:
         text += f", in {level} {listed(names)}"
     return text
+
+
+def _next(gang: Gang, assignment: GangAssignment) -> str:
+    """What the gang grows to next, where its roles keep a ratio."""
+    have = Counter(slot.role for slot in assignment.slots)
+    have.update({podset.role: len(podset.running) for podset in gang.podsets})
+    more = following(gang.podsets, have)
+    return f" (the next step is {_counted(more)})" if more else ""
 
 
 def _decoding(gang: Gang, assignment: GangAssignment) -> str:

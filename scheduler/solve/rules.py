@@ -126,7 +126,8 @@ def _gang_broken(problem: Problem, choice: Choice, number: int, gang: GangRow) -
         return "members of another form"
     new = {role: sum(choice.counts[role].values()) for role in form.roles}
     if not any(new.values()):
-        return "" if option is None or gang.runs or not _too_few(problem, form, new) else "too few"
+        stays = option is None or gang.runs or not _wrong_number(problem, form, new)
+        return "" if stays else "too few"
     if option is None:
         return "members of a gang that waits"
     return "" if fits_alone(problem, choice, gang, option) else "number, node, level or slice"
@@ -137,7 +138,7 @@ def fits_alone(problem: Problem, choice: Choice, gang: GangRow, option: int) -> 
     form, taken = gang.form_of(option), gang.options[option]
     new = {role: sum(choice.counts[role].values()) for role in form.roles}
     return (
-        not _too_few(problem, form, new)
+        not _wrong_number(problem, form, new)
         and mixes(problem, taken, new)
         and all(new[role] <= problem.roles[role].pending for role in form.roles)
         and all(
@@ -160,11 +161,13 @@ def mixes(problem: Problem, option: Option, new: Mapping[int, int]) -> bool:
     )
 
 
-def _too_few(problem: Problem, form: Form, new: Mapping[int, int]) -> bool:
-    return form.running_total + sum(new.values()) < form.least or any(
+def _wrong_number(problem: Problem, form: Form, new: Mapping[int, int]) -> bool:
+    """Whether the new members are too few, or do not keep the ratio of the roles."""
+    too_few = form.running_total + sum(new.values()) < form.least or any(
         problem.roles[role].running_total + count < problem.roles[role].least
         for role, count in new.items()
     )
+    return too_few or (form.ladder is not None and not form.ladder.holds(new))
 
 
 def _in_one(problem: Problem, choice: Choice, roles: Sequence[int], depth: int) -> bool:

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 from scheduler.model import Code, Gang, Reason, Variant
 
-PREFILL, DECODE = "prefill", "decode"
-
 
 def variant(gang: Gang, flavor: str | None) -> Variant | None:
     """The gang's variant for a flavor; None where its pods stay as they are."""
@@ -46,8 +44,3 @@ def forms(gang: Gang) -> tuple[dict[str, int], tuple[Gang, ...]]:
             numbers[flavor.name] = len(found)
             found.append(as_on(gang, flavor.name))
     return numbers, tuple(found)
-
-
-def is_role(role: str, kind: str) -> bool:
-    """Whether a PodSet's role is ``prefill`` or ``decode`` (or ``prefill-leader`` and the like)."""
-    return role == kind or role.startswith(f"{kind}-")

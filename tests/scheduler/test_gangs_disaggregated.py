@@ -342,27 +342,3 @@ def test_members_above_what_is_wanted_are_no_error() -> None:
     made.scale(made.lws("decode"), 2)
     gang = made.gang()
     assert (gang.blocked, roles(gang)["decode"]) == (None, (4, 4, 4))
-
-
-MINIMUMS = [
-    {"metadata": {"annotations": {"muster.dev/role-min": "1"}}},
-    {"annotations": {"muster.dev/role-min": "1"}},
-]
-
-
-@pytest.mark.parametrize("given", MINIMUMS)
-def test_a_role_is_elastic_above_its_minimum(given: dict[str, Any]) -> None:
-    """On the role's metadata or its pod template; the other role stays whole."""
-    made = Made(whole_set(PREFILL, role("decode", 4, **given)))
-    gang = made.gang()
-    assert roles(gang) == {"decode": (4, 1, 4), "prefill": (2, 2, 2)}
-    assert (gang.min_members, gang.notes) == (3, ())
-
-
-@pytest.mark.parametrize("given", MINIMUMS)
-def test_replicas_of_several_pods_are_not_torn(given: dict[str, Any]) -> None:
-    """A minimum of pods could leave a leader without workers: the role stays whole, and says so."""
-    made = Made(whole_set(PREFILL, role("decode", 2, size=2, **given)))
-    gang = made.gang()
-    assert roles(gang)["decode-worker"] == (2, 2, 2)
-    assert [note.partition(":")[0] for note in gang.notes] == ["role decode starts whole"]

@@ -36,11 +36,12 @@ from tests.builders import (
     running_pod,
     snapshot,
 )
+from tests.solve.instances_ratio import paced
 from topology import keys
 
 PLAIN = ("several", "roles", "elastic", "slices", "levels")
 WRITTEN = ("variants", "pairs")
-KINDS = (*PLAIN, "running", *WRITTEN)
+KINDS = (*PLAIN, "running", *WRITTEN, "ratio")
 TYPES = ("h100", "a100", "l4")
 POLICY = Policy(
     mixed_pairs=tuple(
@@ -68,6 +69,8 @@ def thrown(dice: Random, kind: str) -> Snapshot:
     ]
     if kind in WRITTEN and dice.random() < 0.3:
         gangs[0] = _half_running(dice, drawn, kind)
+    if kind == "ratio":
+        gangs[0] = paced(dice, drawn, "g-0")
     held = []
     runs_on = {member.node for members in gangs[0].podsets for member in members.running}
     open_ = [

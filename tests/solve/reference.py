@@ -15,6 +15,7 @@ from scheduler.model import Gang, PodSet, TopologyRequest
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
 from scheduler.solve.check_match import admits
+from tests.solve.reference_ratio import keeping
 from tests.solve.reference_terms import Entry, Terms, entries
 from tests.solve.reference_ways import Way, decodes, forms_of, takes_cards, ways_of, wishes
 
@@ -114,6 +115,7 @@ class Model:
             counts.append(len(podset.running) + new)
         self.cp.add(total(counts) >= gang.min_members * placed)
         self.cp.add_implication(grows, placed)
+        self._ratio(gang)
         self._ways(gang)
         self._one_class(gang)
         for podset in gang.podsets:
@@ -121,6 +123,15 @@ class Model:
             self._slices(gang, podset)
         for scope, request, podsets in wishes(gang):
             self._required(gang, scope, request, podsets)
+
+    def _ratio(self, gang: Gang) -> None:
+        own = [podset for podset in gang.podsets if podset.replica]
+        if any(podset.min_count < podset.size for podset in own):
+            new = [self.new(gang, podset) for podset in own]
+            runs = [len(podset.running) for podset in own]
+            self.cp.add_allowed_assignments(
+                [count + here for count, here in zip(new, runs, strict=True)], keeping(own)
+            )
 
     def _ways(self, gang: Gang) -> None:
         """One flavor for all, or a mixed pair: each side has members, on its class and its flavor."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from scheduler.model import Plan
+from scheduler.ratio import paced
 from scheduler.snapshot import Snapshot
 from scheduler.solve import solve
 from scheduler.solve.check import verify
@@ -47,6 +48,7 @@ def features(snapshot: Snapshot) -> Iterator[str]:
         "running": any(podset.running for podset in sets),
         "levels": any(wish.required and wish.preferred for wish in wishes),
         "variants": any(gang.variants for gang in gangs),
+        "ratio": any(paced(gang.podsets) for gang in gangs),
         "pairs": any({"prefill", "decode"} <= {p.role for p in gang.podsets} for gang in gangs),
     }
     return (name for name, there in present.items() if there)
