@@ -51,10 +51,12 @@ class Cause(IntEnum):
     POD_AFFINITY = 9
     POD_ANTI_AFFINITY = 10
     SPREAD = 11
-    FLAVOR = 12
-    DEVICE = 13
+    CARD_COUNT = 12
+    """The vendor's allocation rule has no place for a pod with that number of cards."""
+    FLAVOR = 13
+    DEVICE = 14
     """Another class of accelerators than the one looked at."""
-    TOO_SMALL = 14
+    TOO_SMALL = 15
     """Could not hold one member even if nothing ran there."""
 
 

@@ -14,7 +14,7 @@ A node is its name, then any of these, without blanks:
     ``[8]``  cards; ``[8-3]`` of 8 cards 3 are busy with a plain pod (default: ``[gpus]``, all free)
     ``@a100``  the type of its cards, see ``CARDS`` (default ``h100``); it is the label ``type`` as well
     ``!cordoned`` ``!notready`` ``!quarantined`` ``!tainted``  why it cannot be used
-    ``{disk=ssd}``  labels
+    ``{disk=ssd}``  labels; ``superpod`` is the scale-up domain
 
 A domain that is called ``?`` is unknown: its nodes have no value at that level.
 """
@@ -41,6 +41,7 @@ from topology import keys
 from topology.model import HOST, Accelerator, Flavor, Node, PathStep, Taint
 from topology.resources import CPU, PODS, Resources
 from topology.tree import TopologyTree
+from topology.vendors import ruled
 
 GIB = 2**30
 CARDS = {
@@ -49,6 +50,9 @@ CARDS = {
     "a100": ("nvidia-a100-80gb", keys.NVIDIA_GPU, 80),
     "l4": ("nvidia-l4-24gb", keys.NVIDIA_GPU, 24),
     "ascend": ("huawei-ascend-910b-64gb", keys.ASCEND_910, 64),
+    "910a": ("ascend-910a", keys.ASCEND_910, 32),
+    "a3": ("ascend-910c", keys.ASCEND_910, 64),
+    "310p": ("ascend-310p", keys.ASCEND_310P, 24),
 }
 _NODE = re.compile(
     r"(?P<name>[\w.-]+)(?:\[(?P<cards>\d+)(?:-(?P<busy>\d+))?\])?"
@@ -137,10 +141,11 @@ def _state(text: str, path: Path, gpus: int, cpu: int) -> NodeState:
         ready=flag != "notready",
         unschedulable=flag == "cordoned",
         quarantined=flag == "quarantined",
-        accelerator=Accelerator(
+        accelerator=ruled(Accelerator(
             device_class=device_class, vendor=device_class.split("-")[0], resource=resource,
             count=cards, memory_bytes=memory * GIB,
-        ) if cards else None,
+        ), labels, cards) if cards else None,
+        scale_up=labels.get("superpod"),
         path=tuple(PathStep(level=level, key=level, value=value) for level, value in known),
     )  # fmt: skip
     state = NodeState(node=node, free=allocatable)

@@ -52,11 +52,12 @@ def build(snapshot: Snapshot, policy: Policy = Policy()) -> Problem:
         for index, form in enumerate(each.forms)
         for podset in form.podsets
     ]
-    offer = read_offer(snapshot, [newcomer.podset for newcomer in newcomers])
+    offer = read_offer(snapshot, [form for each in wanted for form in each.forms])
     pods = couple.standing_pods(snapshot, offer.fleet, newcomers)
     near = couple.near_rules(newcomers, pods, offer.fleet)
     roles = tuple(
-        _role(newcomer, wanted[newcomer.gang].gang, snapshot.tree, offer) for newcomer in newcomers
+        _role(newcomer, wanted[newcomer.gang].forms[newcomer.form], snapshot.tree, offer)
+        for newcomer in newcomers
     )
     for index, (role, newcomer) in enumerate(zip(roles, newcomers, strict=True)):
         couple.exclude(newcomer, pods, offer.fleet, role.causes)
@@ -92,13 +93,15 @@ def _any(domain_of: IntArray, flags: BoolArray, domains: int) -> BoolArray:
 
 def _role(newcomer: couple.Newcomer, gang: Gang, tree: TopologyTree, offer: Offer) -> Role:
     podset = newcomer.podset
-    request = np.array([podset.request[name] for name in offer.resources], dtype=np.int64)
+    request = offer.request(gang, podset)
     places = (offer.fleet.index(member.node or "") for member in podset.running)
     causes = offer.fleet.causes(podset.constraints)
     for name in gang.excluded_nodes:
         index = offer.fleet.index(name)
         if index is not None and not causes[index]:
             causes[index] = Cause.REFUSED
+    forbidden, why = offer.kinds.refused(gang, podset)
+    couple.mark(causes, Cause.CARD_COUNT, forbidden)
     padded = np.append(request, 0)  # card column -1 picks the zero
     return Role(
         gang=newcomer.gang,
@@ -111,6 +114,7 @@ def _role(newcomer: couple.Newcomer, gang: Gang, tree: TopologyTree, offer: Offe
         follows=podset.follows_flavors,
         causes=causes,
         cards=padded[offer.card],
+        illegal=why,
         slices=tuple((tree.depth(cut.level), cut.size) for cut in podset.slices),
     )
 
@@ -129,7 +133,7 @@ def _gangs(
     for each in wanted:
         gang, found = each.gang, []
         for one in each.forms:
-            found.append(_form(one, start, tree))
+            found.append(_form(one, start, tree, offer.kinds.company(one)))
             start += len(one.podsets)
         first = found[0]
         own = [roles[role] for role in first.roles]
@@ -154,7 +158,7 @@ def _gangs(
     return tuple(rows)
 
 
-def _form(gang: Gang, start: int, tree: TopologyTree) -> Form:
+def _form(gang: Gang, start: int, tree: TopologyTree, company: bool) -> Form:
     """The form whose roles are numbered from ``start``."""
     own = range(start, start + len(gang.podsets))
     groups: dict[str, list[int]] = {}
@@ -179,6 +183,7 @@ def _form(gang: Gang, start: int, tree: TopologyTree) -> Form:
             for index, podset in zip(own, gang.podsets, strict=True)
         ),
         running_total=sum(len(podset.running) for podset in gang.podsets),
+        company=company,
         prefill=tuple(sides[PREFILL]) if both else (),
         decode=tuple(sides[DECODE]) if both else (),
         ladder=_ladder(gang, start),

@@ -3,7 +3,8 @@
 It shares no code with the solver (an import contract holds that), so a plan that passes was found right
 twice. ``verify`` runs in every cycle before anything is reserved; it touches only the nodes that the plan
 uses, except for rules that look at every running pod. Companions: ``check_facts`` (the values laid out),
-``check_match`` (kube-scheduler's filters), ``check_objective`` (the vector).
+``check_cards`` (vendors' rules about cards), ``check_match`` (kube-scheduler's filters),
+``check_objective`` (the vector).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from scheduler.model import Gang, GangAssignment, Plan, PodSet, SolverStatus
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
+from scheduler.solve.check_cards import card_rules
 from scheduler.solve.check_facts import (
     Crowd,
     Facts,
@@ -46,7 +48,8 @@ def verify(snapshot: Snapshot, plan: Plan, policy: Policy = Policy()) -> tuple[s
     if shape:
         return shape  # the other rules rely on it
     places = (f"{s.gang.key}: {text}" for s in facts.placed if s.new for text in _places(facts, s))
-    return (*places, *_capacity(facts), *pod_rules(facts), *_objective(facts))
+    rules = (*_capacity(facts), *card_rules(facts), *pod_rules(facts))
+    return (*places, *rules, *_objective(facts))
 
 
 def _shape(facts: Facts, gang: Gang, answer: GangAssignment) -> Iterator[str]:

@@ -27,6 +27,7 @@ _EXCLUDED = {
     Cause.POD_AFFINITY: ("excludedByPodAffinity", "by pod affinity"),
     Cause.POD_ANTI_AFFINITY: ("excludedByPodAntiAffinity", "by pod anti-affinity"),
     Cause.SPREAD: ("excludedBySpread", "without the label of its topology spread"),
+    Cause.CARD_COUNT: ("excludedByCardCount", "by number of cards"),
     Cause.FLAVOR: ("excludedByFlavor", "by flavor"),
     Cause.DEVICE: ("excludedByDevice", "by class of accelerator"),
     Cause.TOO_SMALL: ("excludedTooSmall", "too small even when empty"),
@@ -66,13 +67,16 @@ class Lack:
         """Why ``gang``, as it is on a flavor, does not fit there; its best device class speaks for it."""
         row = self._problem.gangs[number]
         form = row.forms[options[0].form]
-        looks = max(
-            (self._looks(gang, row, option) for option in options),
-            key=lambda looks: (
-                sum(look.fits for look in looks),
-                sum(int(look.mask.sum()) for look in looks),
+        option, looks = max(
+            ((option, self._looks(gang, row, option)) for option in options),
+            key=lambda one: (
+                sum(look.fits for look in one[1]),
+                sum(int(look.mask.sum()) for look in one[1]),
             ),
         )
+        home = self._home(option, looks)
+        if option.around:
+            looks = self._looks(gang, row, replace(option, masks=option.around))
         parts, looks = looks, self._merged(looks)
         look = min(looks, key=lambda look: (look.fits >= look.needed, look.fits - look.needed))
         numbers, excluded = self._excluded(look, serves)
@@ -97,13 +101,22 @@ class Lack:
             message = f"{head}; {words}; {matching}; {more} with {amounts} free would do"
             code = Code.REFUSED if self._refused_would_do(look, serves) else Code.INSUFFICIENT
             return Reason(code=code, message=message, numbers=numbers)
-        best, words = self._domain(form, parts)
+        best, words = home if home[1] else self._domain(form, parts)
         if not words:
             words = "its roles do not fit together, or not with the rules about other pods"
         code = Code.TOPOLOGY_TOO_SMALL if best else Code.INSUFFICIENT
         code = Code.PINNED_TO_RUNNING if "runningDomains" in best else code
         message = f"{head}, but {words}; {matching}"
         return Reason(code=code, message=message, numbers={**numbers, **best})
+
+    def _home(self, option: Option, looks: Sequence[_Look]) -> tuple[dict[str, int], str]:
+        """Where the members have to be together and do not fit; empty words where that is not it."""
+        merged = self._merged(looks)
+        fits, needed = (sum(n) for n in zip(*((x.fits, x.needed) for x in merged), strict=True))
+        if not option.home or fits >= needed:
+            return {}, ""
+        words = f"the vendor demands that they stand together; the best, {option.home}, holds"
+        return {"bestDomainHolds": fits}, f"{words} {fits} of {needed}"
 
     def _looks(self, gang: Gang, row: GangRow, option: Option) -> list[_Look]:
         form = row.forms[option.form]
@@ -160,6 +173,7 @@ class Lack:
                 key, text = _EXCLUDED[why]
                 numbers[key] = counts[why]
                 more = self._taints(look, causes) if why is Cause.TAINT else ""
+                more += f" ({'; '.join(look.role.illegal)})" if why is Cause.CARD_COUNT else ""
                 words.append(f"{counts[why]} {text}{more}")
         return numbers, words
 
@@ -262,4 +276,7 @@ def _amount(name: str, value: int) -> str:
         return f"{value / 1000:g} {CPU}"
     if name == MEMORY and value >= 1 << 30:
         return f"{value / (1 << 30):.4g} GiB of memory"
+    if " " in name and value > 1:  # of rules about cards: "set of 4 free cards ..."
+        first, _, rest = name.partition(" ")
+        name = f"{first}s {rest}"
     return f"{value} {'places for pods' if name == PODS else name}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from scheduler.match import BoolArray, Fleet, IntArray
-from scheduler.model import PodSet
+from scheduler.model import Gang, PodSet
 from scheduler.snapshot import Snapshot
+from scheduler.solve.cards import Column, Homes, Kinds, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,27 @@ class Offer:
     has_cards: BoolArray
     in_use: BoolArray
     """Whether somebody holds a card of the node."""
+    more: tuple[Column, ...]
+    """The last of ``resources``: what follows from rules about the cards of one pod."""
+    kinds: Kinds
+    homes: Homes
+
+    def request(self, gang: Gang, podset: PodSet) -> IntArray:
+        """What one member of a gang's PodSet needs of ``resources``, in their order."""
+        plain = self.resources[: len(self.resources) - len(self.more)]
+        needs = [podset.request[name] for name in plain]
+        needs += [column.need(gang, podset) for column in self.more]
+        return np.array(needs, dtype=np.int64)
 
 
-def read_offer(snapshot: Snapshot, podsets: Iterable[PodSet]) -> Offer:
-    """The nodes of the snapshot, with every resource that ``podsets`` ask for."""
+def read_offer(snapshot: Snapshot, gangs: Sequence[Gang]) -> Offer:
+    """The nodes of the snapshot, with every resource that ``gangs`` (in all their forms) ask for."""
     wanted = {
-        name for podset in podsets for name, need in podset.request.amounts.items() if need > 0
+        name
+        for gang in gangs
+        for podset in gang.podsets
+        for name, need in podset.request.amounts.items()
+        if need > 0
     }
     states = snapshot.nodes
     cards = [state.node.accelerator for state in states]
@@ -77,10 +93,15 @@ def read_offer(snapshot: Snapshot, podsets: Iterable[PodSet]) -> Offer:
         free[np.arange(len(states)), card_column] if resources else np.zeros(len(states), np.int64)
     )
     has_cards = (card_column >= 0) & (table[:, 3] > 0)
+    kinds = Kinds.read(states)
+    more = columns(snapshot, fleet, kinds, gangs)
     return Offer(
         fleet=fleet,
-        resources=resources,
-        free=free,
+        resources=(*resources, *(column.name for column in more)),
+        free=np.column_stack((free, *(column.free for column in more))) if more else free,
+        more=more,
+        kinds=kinds,
+        homes=Homes.read(states),
         card=card_column,
         device=table[:, 1],
         devices=tuple(devices),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from scheduler.match import BoolArray
 from scheduler.model import Code, Gang, PodSet, Reason
 from scheduler.policy import MixedPair
+from scheduler.solve.cards import FREE, NOWHERE, UNKNOWN
 from scheduler.solve.offer import Offer
 from scheduler.solve.problem import FlavorRow, Form, Option, Role
 from scheduler.solve.variants import refusal, variant
@@ -52,7 +53,8 @@ class Ways:
         for pair in pairs:
             if pair.connector == self.gang.connector and pair.prefill != pair.decode:
                 found += self._mixed(rows, pair)
-        return tuple(sorted(found, key=lambda option: option.cost))
+        parts = (part for option in found for part in self._at_home(option))
+        return tuple(sorted(parts, key=lambda option: option.cost))
 
     def _form(self, row: FlavorRow) -> int:
         return self.numbers.get(row.name or "", 0)
@@ -95,6 +97,49 @@ class Ways:
                 for mask, limited in zip(admitted, bound, strict=True)
             )
             yield Option(flavor=number, rank=rank, masks=masks, form=form)
+
+    def _at_home(self, option: Option) -> Iterator[Option]:
+        """The option, or one for each home where the members with cards must be together."""
+        form, of = self.forms[option.form], self.offer.homes.of
+        roles = [self.roles[role] for role in form.roles]
+        carded = [(role.cards > 0) & (of != FREE) for role in roles]
+        bound = np.logical_or.reduce(
+            [mask & limited for mask, limited in zip(option.masks, carded, strict=True)]
+        )
+        if not form.company or not bound.any():
+            yield option
+            return
+        running = {int(of[n]) for role in roles for n in role.running if role.cards[n]} - {FREE}
+        homes = running or {int(home) for home in np.unique(of[bound])} - {UNKNOWN}
+        if len(running) > 1 or UNKNOWN in running:
+            return
+        parts = [
+            replace(
+                option,
+                masks=tuple(
+                    mask & (~limited | (of == home))
+                    for mask, limited in zip(option.masks, carded, strict=True)
+                ),
+                home=self.offer.homes.names[home] if home >= 0 else NOWHERE,
+                around=option.masks,
+            )
+            for home in sorted(homes) or [FREE]
+        ]
+        room = [self._room(part) for part in parts]
+        least = max(1, form.least - form.running_total)
+        enough = [part for part, fit in zip(parts, room, strict=True) if fit >= least]
+        yield from enough or [parts[room.index(max(room))]]
+
+    def _room(self, option: Option) -> int:
+        """At most so many new members fit."""
+        total = 0
+        for index, mask in zip(self.forms[option.form].roles, option.masks, strict=True):
+            role = self.roles[index]
+            needs = np.flatnonzero(role.request > 0)
+            fits = self.offer.free[np.ix_(mask, needs)] // role.request[needs]
+            each = np.clip(fits.min(axis=1, initial=role.pending), 0, role.pending)
+            total += min(int(each.sum()), role.pending)
+        return total
 
     def _mixed(self, rows: Sequence[FlavorRow], pair: MixedPair) -> Iterator[Option]:
         """Decode members on one class, all others on the other; each side on a flavor, perhaps the same.

@@ -54,6 +54,8 @@ class Role:
     """Shape (nodes,): ``match.Cause`` by which the pod's own rules exclude each node, 0 for none."""
     cards: IntArray
     """Shape (nodes,): accelerator cards of that node which one member takes."""
+    illegal: tuple[str, ...] = ()
+    """Why nodes of some classes may not give a member its number of cards, with the legal numbers."""
     slices: tuple[tuple[int, int], ...] = ()
     """(depth, size), outermost first."""
 
@@ -83,6 +85,8 @@ class Form:
     each: tuple[Wish, ...] = ()
     """The wishes of single roles."""
     running_total: int = 0
+    company: bool = False
+    """Whether several members take cards that a vendor's rule is about (``cards.Kinds``)."""
     prefill: tuple[int, ...] = ()
     decode: tuple[int, ...] = ()
     """The roles between which key-value caches travel; both empty unless the form has both."""
@@ -113,6 +117,10 @@ class Option:
     """Index into the gang's forms."""
     mixed: tuple[tuple[int, ...], ...] = ()
     """Of a mixed pair the roles with cards on either class. Each has a member: else it is no mixture."""
+    home: str = ""
+    """What the vendor demands that the members with cards share (``cards.Homes``); empty: nothing."""
+    around: tuple[BoolArray, ...] = ()
+    """Of an option with a home, the nodes that its roles might use if there were no such demand."""
 
     @property
     def cost(self) -> tuple[int, int]:
@@ -225,6 +233,7 @@ class Problem:
 
     levels: tuple[str, ...]
     resources: tuple[str, ...]
+    """Names of resources, and after them those of ``cards.Column``."""
     gangs: tuple[GangRow, ...]
     roles: tuple[Role, ...]
     free: IntArray

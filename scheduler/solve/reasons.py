@@ -74,7 +74,7 @@ class Why:
         if not options:
             return Reason(
                 code=Code.PINNED_TO_RUNNING,
-                message="running members stand on two classes of accelerators",
+                message="running members stand on two classes of accelerators, or in two scale-up domains",
             )
         gang = as_on(gang, flavor.name)
         known = sum(len(podset.members) for podset in gang.podsets)
