@@ -81,6 +81,7 @@ def build(snapshot: Snapshot, policy: Policy = Policy()) -> Problem:
             for depth, level in enumerate(snapshot.tree.domains)
         ),
         spare=offer.spare,
+        groups=offer.groups,
         apart=couple.apart_rules(newcomers, offer.fleet),
         near=tuple(rule for rule in near if not rule.settled),
         skew=couple.skew_rules(newcomers, pods, offer.fleet),

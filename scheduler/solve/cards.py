@@ -39,6 +39,7 @@ class Column:
     """As in "lacks 2 ...": starts with a word in the singular."""
     free: IntArray
     """Shape (nodes,)."""
+    device_class: str = ""
     resource: str = ""
     rule: CardRule | None = None
     size: int = 0
@@ -194,6 +195,7 @@ def _groups(snapshot: Snapshot, fleet: Fleet, ruled: _Ruled) -> Iterator[Column]
             yield Column(
                 name=f"set of {size} free cards in one {rule.noun} of {device_class}",
                 free=free,
+                device_class=device_class,
                 resource=resource,
                 rule=rule,
                 size=size,

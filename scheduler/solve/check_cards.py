@@ -191,3 +191,37 @@ def _grouped(facts: Facts, node: int, boards: Boards) -> Iterator[str]:
             f"{', '.join(users)}: the {ruled[1].noun}s of node {facts.state(node).node.name} do not hold "
             f"pods of {sorted(counts)} cards in every arrangement of what runs there"
         )
+
+
+def broken(facts: Facts) -> int:
+    """Groups of cards that were wholly free for sure and no longer are, with the best cards for new pods.
+
+    A number of cards in one group that is no power of two counts as the next one.
+    """
+    boards, total = Boards(facts), 0
+    for node in boards.new:
+        ruled = _ruled(facts, node)
+        assert ruled is not None
+        size, counts = ruled[1].group, boards.taken(node)
+        pieces = [piece for count in counts for piece in _pieces(ruled[1], count)]
+        before = boards.arrangements(node)
+        after = min(_whole(free, size, tuple(sorted(pieces, reverse=True))) for free in before)
+        total += min(free.count(size) for free in before) - after
+    return total
+
+
+def _whole(free: Groups, size: int, pieces: tuple[int, ...]) -> int:
+    """The most groups that stay whole while the pieces are cut from others."""
+    rounded = tuple(_round(piece) for piece in pieces if piece > 1)
+    for kept in range(free.count(size), 0, -1):
+        others = free[: len(free) - kept]
+        if sum(others) >= sum(pieces) and _left(others, rounded):
+            return kept
+    return 0
+
+
+def _round(piece: int) -> int:
+    power = 1
+    while power < piece:
+        power *= 2
+    return power

@@ -3,8 +3,8 @@
 Entries, all to be minimised, most important first: per priority (highest first) gangs that wait, their
 age, members without a place; per priority the flavor ranks and the gangs on two device classes; steps away
 from the preferred levels of gangs, groups and PodSets; shared spread domains; domains used per level; decode
-members without prefill members in their domain, over all levels; idle domains opened per level; cards left
-free on the nodes used.
+members without prefill members in their domain, over all levels; idle domains opened per level; groups of
+cards that are no longer wholly free; cards left free on the nodes used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from scheduler.model import Gang, TopologyRequest
+from scheduler.solve.check_cards import broken
 from scheduler.solve.check_facts import Crowd, Facts, Standing
 from topology.tree import NaturalKey, natural_key
 
@@ -37,6 +38,7 @@ def evaluate(facts: Facts) -> tuple[int, ...]:
         *_used(facts),
         sum(_far(facts, standing) for standing in facts.placed if standing.new),
         *_opened(facts),
+        broken(facts),
         _left(facts),
     )
 

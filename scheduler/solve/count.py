@@ -102,12 +102,15 @@ class Table:
         return counts
 
     def _weigh(self) -> None:
-        """Weights of spread, used and opened per level, and left, so that one sum keeps their order."""
+        """Weights of spread, used, opened, broken and left, so that one sum keeps their order."""
         problem, most = self._problem, sum(self._limits)
         depths = range(len(problem.levels))
         spare = np.sort(self._ground.left[self._nodes])[::-1][:most]
         cards = max((int(role.cards.max(initial=0)) for role in self._roles), default=0)
         weight = int(spare.sum()) + 2 * most * cards + 1
+        self._groups = weight
+        whole = problem.whole(self._ground.free[self._nodes], self._nodes.tolist())
+        weight *= int(np.sort(whole)[::-1][:most].sum()) + 1
         opened, used = [0] * len(depths), [0] * len(depths)
         for depth in reversed(depths):
             opened[depth] = weight
@@ -153,7 +156,8 @@ class Table:
         return np.searchsorted(self._problem.domain_of[depth], self._levels[depth].domains)
 
     def _hosts(self) -> IntArray:
-        """Shape (nodes, counts ...): cost of cards left on each host, infinite where it does not fit."""
+        """Shape (nodes, counts ...): cost of groups broken and cards left on each host, infinite where it
+        does not fit."""
         problem, nodes = self._problem, self._nodes
         widths = []
         for role, mask, limit in zip(self._roles, self._masks, self._limits, strict=True):
@@ -173,9 +177,22 @@ class Table:
         for one, other in self._apart_on_hosts():
             both = grid[one] > 1 if one == other else (grid[one] > 0) & (grid[other] > 0)
             bad |= both[None, :]
+        cost = cost + self._broken(needs) * self._groups
         if self._scale > 1:
             cost = cost // self._scale
         return np.where(bad, INFINITE, cost).reshape(len(nodes), *widths)
+
+    def _broken(self, needs: IntArray) -> IntArray:
+        """Shape (nodes, combinations): groups of cards that are no longer wholly free on each host, for
+        ``needs`` of shape (resources, combinations)."""
+        lost = np.zeros((len(self._nodes), needs.shape[1]), dtype=np.int64)
+        for group in self._problem.groups:
+            at = group.nodes[self._nodes]
+            rows = self._ground.free[self._nodes[at]]
+            before = {index: rows[:, index, None] for index, _ in group.units}
+            after = {index: rows - needs[index] for index, rows in before.items()}
+            lost[at] += group.whole(before) - group.whole(after)
+        return lost
 
     def _apart_on_hosts(self) -> Iterator[tuple[int, int]]:
         at = {index: position for position, index in enumerate(self._form.roles)}

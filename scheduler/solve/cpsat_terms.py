@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
 
+import numpy as np
 from ortools.sat.python import cp_model
 
 from scheduler.match import IntArray
 from scheduler.solve.cpsat_model import Linear, Model, weighted
-from scheduler.solve.problem import Choice, Form, GangRow, Wish
+from scheduler.solve.problem import Choice, Form, GangRow, Problem, Wish
 from scheduler.solve.terms import age_term, class_sizes, layout
 
 
@@ -33,6 +34,8 @@ def expressions(model: Model) -> list[Linear]:
     for depth, level in enumerate(problem.levels):
         for mark in _opened(model, depth, hosts):
             add(f"opened {level}", mark)
+    for before, whole in _groups(model):
+        add("broken", before - whole)
     for expression, weight in _left(model):
         add("left", expression, weight)
     return [weighted(entry) for entry in parts]
@@ -251,6 +254,37 @@ def _opened(model: Model, depth: int, hosts: dict[int, cp_model.IntVar]) -> list
             model.cp.add(hosts[node] <= mark)
         found.append(mark)
     return found
+
+
+def _groups(model: Model) -> Iterator[tuple[int, cp_model.IntVar]]:
+    """For each node where new members may take cards of groups: those that are wholly free, and those that
+    still are with the new members."""
+    problem = model.problem
+    users: dict[int, list[int]] = {}
+    for index, members in enumerate(model.members):
+        for node in members:
+            users.setdefault(node, []).append(index)
+    for group in problem.groups:
+        for node in np.flatnonzero(group.nodes).tolist():
+            before = int(problem.whole(problem.free[[node]], [node])[0])
+            if not before or node not in users:
+                continue
+            whole = model.integer(0, before, partial(_whole, problem, node))
+            for index, cards in group.units:
+                needs = [
+                    (model.members[role][node], int(problem.roles[role].request[index]))
+                    for role in users[node]
+                ]
+                room = int(problem.free[node, index])
+                model.cp.add(weighted([*needs, (whole, group.size // cards)]) <= room)
+            yield before, whole
+
+
+def _whole(problem: Problem, node: int, choice: Choice) -> int:
+    row = problem.free[[node]].copy()
+    for role, counts in zip(problem.roles, choice.counts, strict=True):
+        row[0] -= role.request * counts.get(node, 0)
+    return int(problem.whole(row, [node])[0])
 
 
 def _left(model: Model) -> list[tuple[Linear, int]]:

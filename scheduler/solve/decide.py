@@ -87,7 +87,7 @@ def _improve(
     objective = evaluate(problem, choice)
     open_ = next(name for name, o, b in zip(names, objective, bound, strict=True) if o != b)
     # For the sake of fragmentation alone only small problems are solved.
-    tail = open_.startswith(("opened", "left"))
+    tail = open_.startswith(("opened", "broken", "left"))
     limit = policy.exact_cells // 4 if tail else policy.exact_cells
     if _cells(problem, hopeless) <= limit:
         found = improve(problem, choice, bound, policy.budget_seconds, hopeless)

@@ -76,6 +76,11 @@ def price(
         int(flags[np.unique(problem.domain_of[depth][sorted(carded)])].sum()) if carded else 0
         for depth, flags in enumerate(ground.idle)
     ]
+    taken = {node: np.zeros_like(ground.free[0]) for node in nodes} if problem.groups else {}
+    for role, counts in zip(roles, places, strict=True) if taken else ():
+        for node, count in counts.items():
+            taken[node] = taken[node] + role.request * count
+    broken = problem.broken(ground.free, taken)
     left = sum(int(ground.left[node]) for node in nodes) - sum(
         count * int(role.cards[node])
         for role, counts in zip(roles, places, strict=True)
@@ -85,7 +90,7 @@ def price(
     met = (
         sum(shares.get(domain, 0) for domain in used[gang.spread]) if gang.spread is not None else 0
     )
-    return (met, *map(len, used), transfers(problem, form, places), *opened, left)
+    return (met, *map(len, used), transfers(problem, form, places), *opened, broken, left)
 
 
 def stand(problem: Problem, ground: Ground, index: int, counts: Mapping[int, int]) -> None:

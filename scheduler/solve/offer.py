@@ -10,7 +10,8 @@ import numpy as np
 from scheduler.match import BoolArray, Fleet, IntArray
 from scheduler.model import Gang, PodSet
 from scheduler.snapshot import Snapshot
-from scheduler.solve.cards import Column, Homes, Kinds, columns
+from scheduler.solve.cards import PLENTY, Column, Homes, Kinds, columns
+from scheduler.solve.problem import Groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,27 @@ class Offer:
     """The last of ``resources``: what follows from rules about the cards of one pod."""
     kinds: Kinds
     homes: Homes
+
+    @property
+    def groups(self) -> tuple[Groups, ...]:
+        """Whose cards come in groups, as far as gangs ask for them."""
+        first = len(self.resources) - len(self.more)
+        found: dict[object, list[tuple[int, Column]]] = {}
+        for index, column in enumerate(self.more, start=first):
+            if column.rule is not None:
+                key = column.device_class, column.resource, column.rule
+                found.setdefault(key, []).append((index, column))
+        return tuple(
+            Groups(
+                nodes=sets[0][1].free < PLENTY,
+                size=max(column.size for _, column in sets),
+                units=(
+                    (self.resources.index(sets[0][1].resource), 1),
+                    *((index, column.size) for index, column in sets),
+                ),
+            )
+            for sets in found.values()
+        )
 
     def request(self, gang: Gang, podset: PodSet) -> IntArray:
         """What one member of a gang's PodSet needs of ``resources``, in their order."""

@@ -6,7 +6,7 @@ PodSets ("roles") are indices in the order of namespace and name. Everything is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -228,6 +228,24 @@ class Skew:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Nodes whose cards come in groups (rings, modules) of ``size`` cards."""
+
+    nodes: BoolArray
+    """Shape (nodes,)."""
+    size: int
+    units: tuple[tuple[int, int], ...]
+    """(index of a resource, cards of one unit of it): single cards, and sets of cards in one group."""
+
+    def whole(self, free: Mapping[int, IntArray]) -> IntArray:
+        """How many groups are wholly free, or can be, with so much free of each resource (by index)."""
+        found: IntArray = np.minimum.reduce(
+            [free[index] * cards // self.size for index, cards in self.units]
+        )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """All gangs to plan over all nodes."""
 
@@ -246,6 +264,7 @@ class Problem:
     """For each level, shape (domains,): has accelerator cards, and none of them is in use."""
     spare: IntArray
     """Shape (nodes,): accelerator cards that are free."""
+    groups: tuple[Groups, ...] = ()
     apart: tuple[Apart, ...] = ()
     near: tuple[Near, ...] = ()
     skew: tuple[Skew, ...] = ()
@@ -257,6 +276,23 @@ class Problem:
         found |= {role for rule in self.near for role in (rule.role, *rule.helpers)}
         found |= {role for rule in self.skew for role in (rule.role, *rule.counted)}
         return frozenset(found)
+
+    def whole(self, rows: IntArray, nodes: Sequence[int]) -> IntArray:
+        """Groups of cards that can be wholly free on each of ``nodes``, shape (nodes,), with ``rows`` free
+        there, shape (nodes, resources)."""
+        found = np.zeros(len(rows), dtype=np.int64)
+        for group in self.groups:
+            at = group.nodes[list(nodes)]
+            found[at] += group.whole({index: rows[at, index] for index, _ in group.units})
+        return found
+
+    def broken(self, free: IntArray, taken: Mapping[int, IntArray]) -> int:
+        """Groups of cards that are no longer wholly free once so much is taken on nodes."""
+        if not taken or not self.groups:
+            return 0
+        nodes = sorted(taken)
+        before, after = free[nodes], free[nodes] - np.array([taken[node] for node in nodes])
+        return int((self.whole(before, nodes) - self.whole(after, nodes)).sum())
 
     def capacity(self, role: Role, free: IntArray, mask: BoolArray) -> IntArray:
         """How many new members of ``role`` alone fit on each node of ``mask``; shape (nodes,)."""

@@ -15,6 +15,8 @@ Most important first; "placed" means that a gang runs at its minimum or above.
    in their domain, since key-value caches travel further to them.
    (More network cost and expected load time take their place here when they come.)
 6. ``opened <level>``, outermost first: domains whose accelerators were all idle and that are opened;
+   then ``broken``: groups of cards (rings, modules; ``topology.allocation``) that were wholly free for sure
+   and no longer are, even if the new pods get the best cards;
    then ``left``: cards left free on the nodes that are used (best fit).
 
 A new term is one more entry in ``layout`` and one more line in ``evaluate``, one cost per domain in
@@ -28,6 +30,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
+from scheduler.match import IntArray
 from scheduler.solve.problem import Choice, Form, GangRow, Problem, Wish
 
 AGE_CHUNK = 30
@@ -62,7 +65,7 @@ def layout(problem: Problem) -> Layout:
     names += [f"used {level}" for level in problem.levels]
     names.append("transfer")
     names += [f"opened {level}" for level in problem.levels]
-    return Layout((*names, "left"))
+    return Layout((*names, "broken", "left"))
 
 
 def class_sizes(problem: Problem) -> dict[int, int]:
@@ -91,6 +94,7 @@ def evaluate(problem: Problem, choice: Choice) -> tuple[int, ...]:
     vector[entries.at["spread"]] += _met(problem, choice)
     for depth, level in enumerate(problem.levels):
         vector[entries.at[f"opened {level}"]] = opened_domains(problem, choice, depth)
+    vector[entries.at["broken"]] = broken_groups(problem, choice)
     vector[entries.at["left"]] = _left(problem, choice)
     return tuple(vector)
 
@@ -190,6 +194,15 @@ def opened_domains(problem: Problem, choice: Choice, depth: int) -> int:
             if role.cards[node] and idle[of[node]]
         }
     )
+
+
+def broken_groups(problem: Problem, choice: Choice) -> int:
+    """Groups of cards that the new members break or fill."""
+    taken: dict[int, IntArray] = {}
+    for role, counts in zip(problem.roles, choice.counts, strict=True) if problem.groups else ():
+        for node, count in counts.items():
+            taken[node] = taken.get(node, 0) + role.request * count
+    return problem.broken(problem.free, taken)
 
 
 def _left(problem: Problem, choice: Choice) -> int:

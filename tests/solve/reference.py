@@ -15,6 +15,7 @@ from scheduler.model import Gang, PodSet, TopologyRequest
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
 from scheduler.solve.check_match import admits
+from tests.solve.reference_cards import CardModel
 from tests.solve.reference_ratio import keeping
 from tests.solve.reference_terms import Entry, Terms, entries
 from tests.solve.reference_ways import Way, decodes, forms_of, takes_cards, ways_of, wishes
@@ -71,6 +72,7 @@ class Model:
             self.cp.add(self.waits(gang) >= 0)
         self._capacity()
         self._alone()
+        self.cards = CardModel(self)
 
     @property
     def everyone(self) -> list[Gang]:

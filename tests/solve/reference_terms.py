@@ -47,6 +47,7 @@ def entries(model: Model) -> Iterator[Entry]:
     )
     for depth in range(len(snapshot.levels)):
         yield _entry(_opened(model, depth))
+    yield _entry(model.cards.broken)
     yield _left(model)
 
 
