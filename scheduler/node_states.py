@@ -23,6 +23,7 @@ def running_pod(pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> Runnin
         labels=pod.labels,
         anti_affinity=constraints.anti_affinity,
         host_ports=constraints.host_ports,
+        cards=pod.cards,
     )
 
 

@@ -25,6 +25,8 @@ class RunningPod:
     labels: Mapping[str, str] = field(default_factory=dict)
     anti_affinity: tuple[PodTerm, ...] = ()
     host_ports: tuple[str, ...] = ()
+    cards: tuple[int, ...] = ()
+    """Numbers of the accelerator cards that it holds on its node; empty where nobody says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

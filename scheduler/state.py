@@ -126,8 +126,7 @@ class ClusterState(Forkable):
         pod = read_pod(obj)
         stored = self._uid_of.get((pod.namespace, pod.name))
         if deleted or pod.finished:
-            known = pod.uid in self.pods
-            if known:
+            if known := pod.uid in self.pods:
                 self._drop_pod(self.pods[pod.uid])
             done = not deleted and pod.succeeded
             changed = self._gangs.finish(pod) if done else self._gangs.forget(pod)

@@ -88,6 +88,7 @@ ASCEND_CHIP = "node.kubernetes.io/npu.chip.name"
 ASCEND_MEMORY = "mind-cluster/npu-chip-memory"
 ASCEND_ACCELERATOR = "accelerator"
 ASCEND_ACCELERATOR_TYPE = "accelerator-type"
+ASCEND_REAL = "huawei.com/AscendReal"  # annotation of a pod: the cards that its containers have got
 ASCEND_INFER_CARD = "infer-card-type"
 ASCEND_SUPER_POD = "huawei.com/topotree.superpodid"
 ASCEND_SOFT_SHARE = "huawei.com/scheduler.chip1softsharedev.enable"
@@ -109,6 +110,9 @@ BIREN_GPU = "birentech.com/gpu"
 KUNLUN_XPU = "kunlunxin.com/xpu"
 KUNLUN_VXPU = "kunlunxin.com/vxpu*"
 KUNLUN_DEVICES = "BAIDU_COM_DEVICE_IDX"  # annotation of a pod
+
+CARD_LISTS = (ASCEND_REAL, ASCEND_910, ASCEND_NPU, ASCEND_310P, KUNLUN_DEVICES)
+"""Annotations of a pod that say which cards it holds, what came true before what was meant."""
 
 # Cambricon - Cambricon/cambricon-k8s-device-plugin device-plugin/README.md, pkg/mlu, pkg/nodeLabel
 CAMBRICON_MLU = "cambricon.com/mlu"

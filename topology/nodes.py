@@ -29,8 +29,9 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
     cards, more = read_cards(labels, annotations, allocatable, subject)
     card = cards.accelerator
     if card is not None:
-        card = ruled(card, labels, _capacity(status, card.resource))
-        if card.count < allocatable[card.resource]:  # of HAMi's slots those that are worth a card
+        slots = card.count < allocatable[card.resource]  # HAMi's: only some are worth a card
+        card = ruled(card, labels, 0 if slots else _capacity(status, card.resource))
+        if slots:
             allocatable = Resources({**allocatable.amounts, card.resource: card.count})
     taints = tuple(_taint(mapping(item)) for item in sequence(spec.get("taints")))
     cordoned = spec.get("unschedulable") is True

@@ -216,14 +216,22 @@ def _room_of(
     state: NodeState, card: Accelerator, rule: CardRule, promised: Sequence[Mapping[str, int]]
 ) -> tuple[int, ...]:
     """For each size of unit, what the node's groups have free however the cards are given out."""
-    groups = rule.groups(card.size)
-    held = [pod.request[card.resource] for pod in state.pods]
-    held += [amounts.get(card.resource, 0) for amounts in promised]
+    free = list(rule.groups(card.size))
+    held = [amounts.get(card.resource, 0) for amounts in promised]
+    known: set[int] = set()
+    for pod in state.pods:
+        count, cards = pod.request[card.resource], set(pod.cards)
+        if len(cards) == count and max(cards, default=0) < card.size and known.isdisjoint(cards):
+            known |= cards
+        else:
+            held.append(count)
     missing = card.size - card.count
-    if sum(held) + missing >= card.size or not groups:
+    if sum(held) + missing + len(known) >= card.size or not free:
         return (0,) * len(rule.sizes)
+    for number in known:
+        free[number // rule.group] -= 1
     items = [item for count in held for item in rule.items(count)]
-    return _room(rule, groups, (*sorted(items, reverse=True), *(1,) * missing))
+    return _room(rule, tuple(sorted(free)), (*sorted(items, reverse=True), *(1,) * missing))
 
 
 @lru_cache(maxsize=4096)

@@ -3,6 +3,7 @@ the solver, which counts units instead (``topology.allocation`` only says what a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 
@@ -137,15 +138,21 @@ class Boards:
         assert ruled is not None
         card, rule = ruled
         size = max(card.count, card.installed)
-        held = [pod.request[card.resource] for pod in state.pods]
-        held += [one.get(card.resource, 0) for one in self._promised.get(state.node.name, ())]
+        held = [one.get(card.resource, 0) for one in self._promised.get(state.node.name, ())]
+        seats = Counter(range(size)) if size <= rule.group * _MOST else Counter[int]()
+        for pod in state.pods:
+            count, cards = pod.request[card.resource], set(pod.cards)
+            if len(cards) == count and all(seats[number] == 1 for number in cards):
+                seats.subtract(cards)
+            else:
+                held.append(count)
         lost = size - card.count
-        full = size // rule.group
-        if full > _MOST or sum(held) + lost >= size:
+        if sum(held) + lost >= seats.total():
             return frozenset({(0,)})
-        empty = tuple(
-            sorted([rule.group] * full + ([size % rule.group] if size % rule.group else []))
-        )
+        groups = Counter[int]({number // rule.group: 0 for number in seats})
+        for number, open_ in seats.items():
+            groups[number // rule.group] += open_
+        empty = tuple(sorted(groups.values()))
         pieces = [piece for count in held for piece in _pieces(rule, count)] + [1] * lost
         found = _left(empty, tuple(sorted(pieces, reverse=True)))
         return found or _left(empty, (1,) * sum(pieces))

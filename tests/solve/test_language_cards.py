@@ -220,3 +220,19 @@ def _take(free: frozenset[int], counts: list[int]) -> bool:
         return True
     first, *rest = sorted(counts, reverse=True)
     return any(_take(left, rest) for left in _cut(free, first))
+
+
+def test_cards_that_are_known_break_no_other_ring() -> None:
+    """Two pods whose cards are known to be in one ring leave the other to four; in two rings they do not."""
+    drawn = fleet("r1(n1@910a)")
+    for second, placed in (((2, 3), True), ((4, 5), False)):
+        held = drawn
+        for name, cards in (("a", (0, 1)), ("b", second)):
+            held = occupy(held, "n1", running_pod(name, {NPU: 2}, cards=cards))
+        assert answer(decide(held, pod("four", 4)), "four").placed is placed
+    # A list that contradicts another, or the pod's own request, is not believed.
+    for cards in ((0, 1), (4, 5, 6), (8, 9)):
+        held = drawn
+        for name, mine in (("a", (0, 1)), ("b", cards)):
+            held = occupy(held, "n1", running_pod(name, {NPU: 2}, cards=mine))
+        assert not answer(decide(held, pod("four", 4)), "four").placed

@@ -90,13 +90,19 @@ def read_cards(
 
 
 def ruled(accelerator: Accelerator, labels: Mapping[str, str], installed: int) -> Accelerator:
-    """The cards with their allocation rule. ``installed``: the node's capacity for them."""
+    """The cards with their allocation rule. ``installed``: the node's capacity for them.
+
+    Where that is no whole number of groups, a card of the last group is missing: nobody knows which.
+    """
     known = accelerator.installed or installed
     whole = replace(accelerator, installed=max(known, accelerator.count))
     vendor = vendor_of(whole.vendor)
     rows = (row for row in (vendor.rules if vendor else ()) if row.fits(whole, labels))
     row = next(rows, None)
-    return replace(whole, rule=row.rule if row else None)
+    if row is None:
+        return whole
+    groups = -(-whole.installed // row.rule.group)
+    return replace(whole, rule=row.rule, installed=groups * row.rule.group)
 
 
 def _other(seen: Seen) -> Cards:

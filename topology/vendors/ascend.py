@@ -76,7 +76,7 @@ def _typed(classes: str, glob: str, rule: CardRule) -> RuleRow:
 
 _RULES = (
     RuleRow(classes="ascend-910a", rule=_910A),
-    RuleRow(classes="ascend-910b*", cards=16, rule=_BOX_16),  # with 8 cards all are connected
+    RuleRow(classes="ascend-910b*", cards=9, rule=_BOX_16),  # with 8 cards all are connected
     _typed("ascend-910c", "module-a3-16", _A3_SERVER),  # a server outside a super-pod
     RuleRow(classes="ascend-910c", rule=_A3),
     _typed("ascend-950*", "350-Atlas-4p-*", _350_BOARDS),

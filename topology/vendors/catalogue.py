@@ -19,12 +19,12 @@ REGISTERED = "registered"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleRow:
-    """Nodes of a class like ``classes``, with such labels and so many cards, follow ``rule``."""
+    """Nodes of a class like ``classes``, with such labels and at least so many cards, follow ``rule``."""
 
     classes: str
     rule: CardRule
     cards: int = 0
-    """Cards installed; 0: any number."""
+    """Cards installed, the least number."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label -> glob for its value."""
 
@@ -32,7 +32,7 @@ class RuleRow:
         """Whether the row is about a node with these cards and labels."""
         return (
             fnmatchcase(accelerator.device_class, self.classes)
-            and self.cards in (0, accelerator.size)
+            and self.cards <= accelerator.size
             and all(fnmatchcase(labels.get(key, ""), glob) for key, glob in self.labels.items())
         )
 
