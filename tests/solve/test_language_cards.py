@@ -227,12 +227,13 @@ def test_cards_that_are_known_break_no_other_ring() -> None:
     drawn = fleet("r1(n1@910a)")
     for second, placed in (((2, 3), True), ((4, 5), False)):
         held = drawn
-        for name, cards in (("a", (0, 1)), ("b", second)):
-            held = occupy(held, "n1", running_pod(name, {NPU: 2}, cards=cards))
+        for name, mine in (("a", (0, 1)), ("b", second)):
+            held = occupy(held, "n1", running_pod(name, {NPU: 2}, cards=mine))
         assert answer(decide(held, pod("four", 4)), "four").placed is placed
     # A list that contradicts another, or the pod's own request, is not believed.
-    for cards in ((0, 1), (4, 5, 6), (8, 9)):
+    wrong: tuple[tuple[int, ...], ...] = ((0, 1), (4, 5, 6), (8, 9))
+    for cards in wrong:
         held = drawn
-        for name, mine in (("a", (0, 1)), ("b", cards)):
-            held = occupy(held, "n1", running_pod(name, {NPU: 2}, cards=mine))
+        for name, told in (("a", (0, 1)), ("b", cards)):
+            held = occupy(held, "n1", running_pod(name, {NPU: 2}, cards=told))
         assert not answer(decide(held, pod("four", 4)), "four").placed
