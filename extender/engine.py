@@ -22,6 +22,7 @@ from extender.config import Config
 from extender.executor import Executor
 from extender.follower import Follower
 from extender.metrics import Metrics
+from extender.restarts import Restarts
 from scheduler.cycle import Decision, Solve, acceptable, checked
 from scheduler.gang_object import read_record
 from scheduler.ledger import Ledger
@@ -60,6 +61,7 @@ class Engine:
         self.last_cycle_seconds = 0.0
         self.solve = solve
         self.follower = Follower(config, state, ledger, executor, metrics, self.wake, self.replan)
+        self.restarts = Restarts(config.limits, state, executor)
         self._dirty = asyncio.Event()
         self._planned_generation = -1
         self._planned_beside: tuple[GangAssignment, ...] = ()
@@ -177,7 +179,7 @@ class Engine:
         return self.state.snapshot(
             (*self._held(), *guard.on_their_way(self.ledger)),
             avoidance.refused(time.monotonic()),
-            avoidance.given_up(self.state.gangs()),
+            {**avoidance.given_up(self.state.gangs()), **self.restarts.reasons()},
             int(time.time()),
         )
 
@@ -194,6 +196,7 @@ class Engine:
     async def plan_once(self) -> None:
         """One cycle: decide about every gang and commit what was placed."""
         self._adopt_partial()
+        self.restarts.act(time.monotonic())
         with self.metrics.stage("snapshot"):
             snapshot = self.snapshot()
         if self._nothing_new(snapshot):

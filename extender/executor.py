@@ -27,10 +27,13 @@ from scheduler.ledger import Effect, Ledger
 from scheduler.model import Gang, Minimum, Slot
 from scheduler.pods import Pod
 from scheduler.reservation import Action, Reservation, State
+from scheduler.restarts import Loss
 from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.executor")
 
+RESTARTED = "Restarted"
+"""Reason of the event that tells of a group that was made to restart as a whole."""
 _CLEAR_SECONDS = 3.0
 """So long a plan waits for nominations of earlier ones to go; then it takes its chance."""
 
@@ -139,6 +142,10 @@ class Executor:
     def recreate(self, reservation: Reservation) -> None:
         """Have the owner make the gang's pods anew, for the flavor of the plan."""
         self._spawn(self._recreate(reservation))
+
+    def restart(self, gang: Gang, loss: Loss) -> None:
+        """Evict a root, whose owner then makes all that belongs to it anew, and say so."""
+        self._spawn(self._restart(gang, loss))
 
     def bind_late(self, reservation: Reservation, uid: str) -> None:
         """Bind one member whose siblings need not be waited for."""
@@ -297,6 +304,12 @@ class Executor:
             if uid in names
         ]
         await asyncio.gather(*(self._writes.evict(ref) for ref in refs))
+
+    async def _restart(self, gang: Gang, loss: Loss) -> None:
+        ref = PodRef(namespace=gang.namespace, name=loss.root.pod, uid=loss.root.uid)
+        await self._writes.evict(ref)
+        text = f"{loss.root.pod} was evicted: {loss.back} had come back alone, and {gang.workload} "
+        self._reporter.tell(gang, RESTARTED, text + "did not restart the others with it")
 
     async def _recreate(self, reservation: Reservation) -> None:
         """The places are held first, so that nobody takes them while there are no pods."""

@@ -32,6 +32,7 @@ from scheduler.model import Code, Gang, GangAssignment, Minimum, Reason
 from scheduler.progress import grown, whole
 from scheduler.recovery import comes, partial
 from scheduler.reservation import Reservation, State
+from scheduler.restarts import started
 from scheduler.scale_out import wanted
 from scheduler.solve.reasons import clipped, explain
 from scheduler.state import ClusterState
@@ -101,10 +102,10 @@ class Reporter:
         return replace(self._record(gang), started=self.started(gang))
 
     def started(self, gang: Gang) -> Minimum | None:
-        """The gang's minimum when it last was whole: what is on record while it is not."""
+        """See ``scheduler.restarts.started``; None while nobody of it runs."""
         if not any(podset.running for podset in gang.podsets):
             return None
-        return gang.minimum if whole(gang) else read_started(self.known(gang.key) or {})
+        return started(gang, read_started(self.known(gang.key) or {}))
 
     def _record(self, gang: Gang) -> Record:
         reservation = self._ledger.get(gang.key)
@@ -265,26 +266,30 @@ class Reporter:
         for listener in self.listeners:
             listener(gang.key)
         if not same_phase or before.get("message") != record.message:
-            # Events are told to people: nothing waits for them.
-            task = asyncio.create_task(self._event(gang, record, written))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            reason = record.assignment.reason
+            waiting = record.phase in _NOT_WELL or (reason and not record.assignment.placed)
+            title = reason.code.value if waiting and reason else record.phase.value
+            self.tell(gang, title, record.message, "Warning" if waiting else "Normal")
         return True
 
-    async def _event(self, gang: Gang, record: Record, obj: Mapping[str, Any]) -> None:
-        reason = record.assignment.reason
-        waiting = record.phase in _NOT_WELL or (reason and not record.assignment.placed)
-        title = reason.code.value if waiting and reason else record.phase.value
-        kind = "Warning" if waiting else "Normal"
+    def tell(self, gang: Gang, title: str, text: str, kind: str = "Normal") -> None:
+        """Put an event on the Gang object and on members. Events are for people: nothing waits for them."""
+        obj = self.known(gang.key)
+        if obj is not None:
+            task = asyncio.create_task(self._event(gang, obj, kind, title, text))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _event(
+        self, gang: Gang, obj: Mapping[str, Any], kind: str, title: str, text: str
+    ) -> None:
         members = [m for podset in gang.podsets for m in podset.members if m.uid]
         pods: list[PodRef | None] = [None]
         pods += [
             PodRef(namespace=gang.namespace, name=member.pod, uid=member.uid)
             for member in members[:_EVENT_PODS]
         ]
-        await asyncio.gather(
-            *(self._writes.event(pod, obj, kind, title, record.message) for pod in pods)
-        )
+        await asyncio.gather(*(self._writes.event(pod, obj, kind, title, text) for pod in pods))
 
     async def _delete(self, stored: str, obj: Mapping[str, Any]) -> None:
         await self._writes.delete_gang(obj)

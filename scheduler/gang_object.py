@@ -148,6 +148,8 @@ def gang_status(record: Record, gang: Gang) -> dict[str, Any]:
         status["numbers"] = dict(reason.numbers)
     if record.started is not None:
         started = {"members": record.started.members, "roles": dict(record.started.roles)}
+        if record.started.below:
+            started["below"] = dict(record.started.below)
         status["started"] = started
     if record.scale_out:
         status["scaleOut"] = advice_documents(record.scale_out)
@@ -220,8 +222,8 @@ def read_started(obj: Mapping[str, Any]) -> Minimum | None:
     members = document.get("members")
     if not isinstance(members, int):
         return None
-    roles = _mapping(document.get("roles")).items()
-    return Minimum(members=members, roles={str(k): v for k, v in roles if isinstance(v, int)})
+    roles, below = (_counts(document.get(key)) for key in ("roles", "below"))
+    return Minimum(members=members, roles=roles, below=below)
 
 
 def _read_domains(status: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -278,6 +280,10 @@ def _read_slot(item: Mapping[str, Any]) -> Slot | None:
         request=resources,
         late=item.get("late") is True,
     )
+
+
+def _counts(value: object) -> dict[str, int]:
+    return {str(k): count for k, count in _mapping(value).items() if isinstance(count, int)}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -35,6 +35,8 @@ class Code(StrEnum):
     """Running members pin the gang to another flavor or domain."""
     CANNOT_REWRITE = "CannotRewrite"
     """The flavor needs other pods, and nobody would make them (bare pods), or others would restart."""
+    OWNER_RESTARTS = "OwnerRestarts"
+    """A member was lost, and its owner restarts all that belongs together, so it is not replaced alone."""
     LEADER_NEVER_READY = "LeaderNeverReady"
     """Its other members are created only when the leader is ready, and it was not within the limit."""
 
@@ -221,6 +223,8 @@ class Minimum:
     """Of all roles together."""
     roles: Mapping[str, int]
     """Of each role."""
+    below: Mapping[str, int] = field(default_factory=dict)
+    """Of each root of ``Gang.restarts_with``, by uid: how many other members ran that restart with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +262,9 @@ class Gang:
     roots: tuple[str, ...] = ()
     """Uids of the pods whose deletion makes the owner build the whole gang anew; empty where every
     member is recreated by itself."""
+    restarts_with: Mapping[str, str] = field(default_factory=dict)
+    """Uid of a member -> uid of the root with which its owner demands that it starts anew when it ends, and
+    all others of that root, too. Members that are made anew one by one are absent."""
     notes: tuple[str, ...] = ()
     """What its user should know although nothing is wrong, one sentence each."""
     gated_together: bool = False

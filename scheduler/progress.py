@@ -33,6 +33,11 @@ class Limits:
     """Places of members that are created only when their leader is ready are held so long after the leader
     was bound, or after the last of them came; loading a model takes minutes. Then they are given back."""
 
+    restart_seconds: float = 10
+    """The owner of a group that restarts as a whole has this long to do so when a member of it was lost and
+    came back alone; then it is made to. LeaderWorkerSet acts within a second or, having missed the end of
+    the pod, never (kubernetes-sigs/lws#998)."""
+
 
 class Sign(StrEnum):
     """What was noticed about a reservation or one of its slots."""

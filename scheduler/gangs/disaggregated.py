@@ -102,6 +102,12 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
         workload=f"DisaggregatedSet/{pods[0].labels.get(foreign.DISAGGREGATED_NAME, name)}",
         incarnation=_incarnation(roles),
         roots=_roots(roles),
+        restarts_with={
+            uid: root
+            for role in roles
+            for group in role.groups
+            for uid, root in group.restarts_with.items()
+        },
         notes=(*notes, *llmaz.hints(gang, model)),
     )
 

@@ -82,6 +82,7 @@ def read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> Ga
         workload=f"LeaderWorkerSet/{group.set_name}",
         incarnation=group.leader.uid if group.leader else "",
         roots=group.roots,
+        restarts_with=group.restarts_with,
         notes=llmaz.hints(gang, model),
     )
 

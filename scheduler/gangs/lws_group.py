@@ -30,7 +30,7 @@ from topology.tree import natural_key
 from topology.untyped import mapping, strings, text
 
 LEADER_READY = "LeaderReady"
-_RECREATE = frozenset({"RecreateGroupOnPodRestart", "RecreateGroupAfterStart"})
+_ALWAYS, _AFTER_START = "RecreateGroupOnPodRestart", "RecreateGroupAfterStart"
 _ORDINAL = re.compile(r"-\d+$")
 _WRITTEN_BY_US = frozenset({RANK, NODE, FLAVOR, PLAN})
 
@@ -183,10 +183,23 @@ class Group:
         """See ``Gang.roots``: the leader, where the restart policy builds the whole group anew."""
         if self.leader is None or not self.lws or not self.leader.uid:
             return ()
-        policy = (
-            text(lws_pods.template_of(self.lws).get("restartPolicy")) or "RecreateGroupOnPodRestart"
-        )
-        return (self.leader.uid,) if policy in _RECREATE else ()
+        return (self.leader.uid,) if self._restart_policy in (_ALWAYS, _AFTER_START) else ()
+
+    @property
+    def restarts_with(self) -> Mapping[str, str]:
+        """See ``Gang.restarts_with``: all with the leader, where the end of any pod restarts the group.
+
+        With "after start" LeaderWorkerSet leaves a group alone of which a pod is Pending
+        (``handleRestartPolicy`` of v0.9). Whether it has started cannot be known here: it is left to it.
+        """
+        written = mapping(mapping(self.lws.get("metadata")).get("annotations"))
+        if self._restart_policy != _ALWAYS or keys.LWS_AFTER_START in written:
+            return {}
+        return {pod.uid: uid for uid in self.roots for pod in self.members if pod.uid}
+
+    @property
+    def _restart_policy(self) -> str:
+        return text(lws_pods.template_of(self.lws).get("restartPolicy")) or _ALWAYS
 
     def missing(self) -> tuple[Pod, ...]:
         """The workers that are created late and do not exist yet, as they will be.
