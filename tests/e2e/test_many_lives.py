@@ -21,7 +21,8 @@ WHAT_HAPPENS = ("delete",) * 5 + ("cordon", "scale", "update", "forget", "kill")
 @pytest.mark.parametrize(("seed", "nodes"), [(0, 18), (1, 12), (2, 12)])
 def test_many_lives(work: WorkloadRig, seed: int, nodes: int) -> None:
     """Members deleted, nodes cordoned, sets scaled and updated, Muster killed, in any order: when it is quiet
-    again every group is whole, in all of its lives it was whole or not there, and Muster evicted nobody."""
+    again every group is whole, in all of its lives it was whole or not there, and Muster evicted nobody but
+    leaders whose groups restart as a whole (`test_group_restarts.py`)."""
     chance = random.Random(seed)
     history = History(work.cluster, work.name)
     work.cards("a10", nodes=nodes)
@@ -70,5 +71,6 @@ def test_many_lives(work: WorkloadRig, seed: int, nodes: int) -> None:
         awaits = life.group.startswith("late") and life.bound.keys() == {life.group}
         assert life.complete or awaits or not life.bound, life
     assert max(history.most_cards().values()) <= CARDS
-    assert not history.evicted()
+    roots = {f"{name}-{index}" for name in ("ring", "late") for index in range(nodes)}
+    assert history.evicted() <= roots
     leaves_nothing(work, *sets)

@@ -26,7 +26,7 @@ def template(gpus: int = 8) -> Object:
 
 
 def worker_set(world: World, size: int) -> None:
-    """A LeaderWorkerSet that makes workers when their leader is ready."""
+    """A LeaderWorkerSet that makes workers when their leader is ready, and later each by itself."""
     world.cluster.put(
         SET,
         {
@@ -35,7 +35,11 @@ def worker_set(world: World, size: int) -> None:
             "metadata": {"name": "l", "namespace": "default", "uid": "lws"},
             "spec": {
                 "startupPolicy": "LeaderReady",
-                "leaderWorkerTemplate": {"size": size, "workerTemplate": template()},
+                "leaderWorkerTemplate": {
+                    "size": size,
+                    "restartPolicy": "None",
+                    "workerTemplate": template(),
+                },
             },
         },
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scheduler.model import Code, Gang, Member, Minimum, PodSet
 from scheduler.progress import Limits
 from scheduler.restarts import Loss, losses, reason, started
+from tests.workloads.disaggregated import Made, role, whole_set
 from tests.workloads.groups import cluster, gang_of, lws, pods_of
 from topology import keys
 from topology.resources import Resources
@@ -139,3 +140,16 @@ def test_which_groups_restart_together(more: dict[str, Any], together: bool) -> 
     names = ("train-0", "train-0-1", "train-0-2")
     expected = {f"uid-{name}-a": "uid-train-0-a" for name in names}
     assert gang.restarts_with == (expected if together else {})
+
+
+def test_of_a_slice_only_the_replica_restarts() -> None:
+    """A worker of one replica is back alone: its leader is the root, and the other replicas run on."""
+    made = Made(whole_set(role("prefill", 2, size=2), role("decode", 1, size=2)))
+    made.run("prefill", "decode")
+    known = started(made.gang(), None)
+    name = f"{made.lws('prefill')}-1"
+    again = made.pods[f"{name}-1"]
+    again["metadata"]["uid"] = "again"
+    del again["spec"]["nodeName"]
+    [loss] = losses(made.gang(), known)
+    assert (loss.root.pod, loss.back) == (name, f"{name}-1")

@@ -1,0 +1,81 @@
+"""Groups whose owner restarts them as a whole, and a worker whose end the real manager misses (lws#998)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from scheduler import keys
+from tests.e2e.history import History
+from tests.e2e.lives import CARDS, delete, leaves_nothing, uids, wait_groups, wait_other
+from tests.e2e.workload_rig import MODEL, WorkloadRig
+
+pytestmark = pytest.mark.e2e
+
+GRACE = 5
+"""Seconds that LeaderWorkerSet has to restart a group."""
+FLAVORS = json.dumps([{"name": name, "nodeSelector": {MODEL: name}} for name in ("a10", "a100")])
+
+
+@pytest.fixture
+def strict(work: WorkloadRig) -> Iterator[WorkloadRig]:
+    """Muster that gives the owners of groups a short time."""
+    work.muster.stop()
+    work.muster.start(limits={"restart_seconds": GRACE})
+    yield work
+    work.muster.stop()
+
+
+def told(work: WorkloadRig, gang: str, reason: str) -> list[str]:
+    """Texts of the events of this reason on a Gang object."""
+    events = work.cluster.api.list(f"/apis/events.k8s.io/v1/namespaces/{work.name}/events")
+    about = {"kind": "Gang", "name": gang}
+    return [
+        e["note"]
+        for e in events
+        if e["reason"] == reason and about.items() <= e["regarding"].items()
+    ]
+
+
+@pytest.mark.parametrize("startup", ["LeaderCreated", "LeaderReady"])
+@pytest.mark.parametrize("room", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_worker_whose_end_the_manager_misses(
+    strict: WorkloadRig, startup: str, room: bool
+) -> None:
+    """A pod without grace period is gone before LWS looks, so that only this worker is made anew. It is not
+    placed alone, room or not: the Gang says what its owner demands; after the grace the leader is evicted,
+    once, and the group is there again in one piece: without room on its flavor, on the next."""
+    work = strict
+    history = History(work.cluster, work.name)
+    work.cards("a10", nodes=4 if room else 3)
+    work.cards("a100", nodes=3)
+    asked = {keys.FLAVOR_SPEC: FLAVORS}
+    work.apply(work.worker_set("ring", 3, annotations=asked, startupPolicy=startup))
+    places = wait_groups(work, {"ring-0": 3})["ring-0"]
+    before = uids(work)
+    work.cluster.api.wait_for("a record", lambda: "started" in work.status("ring-0"))
+    work.cordon(places["ring-0-1"])
+    delete(work, "ring-0-1")
+    since = time.monotonic()
+    wait_other(work, "ring-0-1", before["ring-0-1"])
+    status = work.wait_phase("ring-0", "Degraded", reason="OwnerRestarts")
+    assert "LeaderWorkerSet/ring restarts all pods of ring-0 together" in status["message"]
+    time.sleep(max(0, since + GRACE - 1 - time.monotonic()))
+    now = uids(work)
+    assert {pod for pod, uid in before.items() if now[pod] == uid} == {"ring-0", "ring-0-2"}, (
+        "the manager has missed it"
+    )
+    assert "ring-0-1" not in work.places(), "it joins nobody"
+    wait_groups(work, {"ring-0": 3}, other_than=before)
+    assert work.models_of("ring-0") == {"a10" if room else "a100"}
+    [text] = told(work, "ring-0", "Restarted")
+    assert text.startswith("ring-0 was evicted: ring-0-1 had come back alone")
+    time.sleep(GRACE + 2)
+    assert history.evicted() == {"ring-0"}
+    assert [life.bound.keys() for life in history.lives()] == [before.keys()] * 2
+    assert len(uids(work).keys() & before.keys()) == 3 and work.status("ring-0")["phase"] == "Bound"
+    assert max(history.most_cards().values()) <= CARDS
+    leaves_nothing(work, "ring")
