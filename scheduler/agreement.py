@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from scheduler.fork import Forkable
-from topology.model import Problem
+from topology.model import SCALE_UP, Problem
 from topology.sources.survey import Position
 
-SCALE_UP = "scale-up"
 _Domain = tuple[str, ...]
 """Values from the outermost known level."""
 _Pair = tuple[str, str, str]

@@ -18,7 +18,7 @@ from scheduler.leaf_groups import LeafGroups
 from scheduler.surveys import Surveys
 from topology.fabric import Fabric, set_name
 from topology.keys import HOSTNAME
-from topology.model import Node, PathStep, Problem
+from topology.model import SCALE_UP, Node, PathStep, Problem
 from topology.nodes import read_node
 from topology.sources import Hierarchies, degraded, hypernode, scale_up
 from topology.sources.documents import documents
@@ -280,10 +280,10 @@ class Fleet(Forkable):
             return
         self._stale = False
         self._known = frozenset(known)
-        names = list(self._bare)
+        names, asked = list(self._bare), frozenset(asked)
         before = self.hierarchies
         self.hierarchies = Hierarchies.build(
-            [self._bare[name].labels for name in names],
+            [self._labels(name, whole=SCALE_UP in asked) for name in names],
             [obj for _, obj in sorted(self._objects[TOPOLOGY].items())],
             asked,
             self._presets,
@@ -294,13 +294,19 @@ class Fleet(Forkable):
                 self._say(name)
             self._known = frozenset(self._signatures)
 
+    def _labels(self, name: str, *, whole: bool) -> Mapping[str, str]:
+        """A node's labels; ``whole``: with its scale-up domain among them, which gangs name as a level."""
+        node = self._bare[name]
+        domain = _scale_up(node, self._said[name]) if whole else None
+        return {**node.labels, SCALE_UP: domain} if domain else node.labels
+
     def _placed(self, name: str) -> Node | None:
         """The node with its path and everything else that follows from what is said."""
         node = self._bare.get(name)
         if node is None:
             return None
         said = self._said[name]
-        domain = next((each.scale_up for each in said if each.scale_up), None)
+        asked = any(key.key == SCALE_UP for key in self.hierarchies.extra)
         problems = (
             *node.problems,
             *degraded.problems(name, node.labels),
@@ -308,8 +314,8 @@ class Fleet(Forkable):
         )
         return replace(
             node,
-            path=self.hierarchies.path(node.labels, said),
-            scale_up=domain or node.scale_up or scale_up.domain(node.labels),
+            path=self.hierarchies.path(self._labels(name, whole=asked), said),
+            scale_up=_scale_up(node, said),
             problems=problems,
         )
 
@@ -330,6 +336,12 @@ class Fleet(Forkable):
             self.tree = self.tree.with_nodes(stand)
         else:
             self.tree = TopologyTree.build(self.nodes.values(), levels)
+
+
+def _scale_up(node: Node, said: Sequence[Position]) -> str | None:
+    """The node's scale-up domain, by the best source that knows it."""
+    domain = next((each.scale_up for each in said if each.scale_up), None)
+    return domain or node.scale_up or scale_up.domain(node.labels)
 
 
 def _names(node: Node) -> tuple[str, ...]:

@@ -82,6 +82,7 @@ ASCEND_CCE_310 = "huawei.com/ascend-310"
 ASCEND_910_HAMI = tuple(  # HAMi: one resource per chip
     f"huawei.com/Ascend{chip}" for chip in ("910A", "910B2", "910B3", "910B4", "910B4-1", "910C")
 )
+ASCEND_CARDS = (ASCEND_910, ASCEND_NPU, ASCEND_310P, ASCEND_310, ASCEND_CCE, *ASCEND_910_HAMI)
 ASCEND_HAMI_PARTS = ("huawei.com/*-memory", "huawei.com/*-core")
 ASCEND_NPU_CORE = "huawei.com/npu-core"  # dynamic vNPU
 ASCEND_CHIP = "node.kubernetes.io/npu.chip.name"
@@ -89,6 +90,7 @@ ASCEND_MEMORY = "mind-cluster/npu-chip-memory"
 ASCEND_ACCELERATOR = "accelerator"
 ASCEND_ACCELERATOR_TYPE = "accelerator-type"
 ASCEND_REAL = "huawei.com/AscendReal"  # annotation of a pod: the cards that its containers have got
+ASCEND_SP_BLOCK = "sp-block"  # annotation of a pod: so many chips of its job stand in one super-pod
 ASCEND_INFER_CARD = "infer-card-type"
 ASCEND_SUPER_POD = "huawei.com/topotree.superpodid"
 ASCEND_SOFT_SHARE = "huawei.com/scheduler.chip1softsharedev.enable"
@@ -316,6 +318,7 @@ POD_ANNOTATIONS = frozenset(
         LWS_SUBGROUP_EXCLUSIVE, LLMAZ_FLAVORS, VOLCANO_POD_GROUP, KAI_POD_GROUP, VOLCANO_TASK,
         KUEUE_REQUIRED, KUEUE_PREFERRED, KUEUE_UNCONSTRAINED, KUEUE_SLICE_LEVEL, KUEUE_SLICE_SIZE,
         KUEUE_SLICES, KUEUE_PODSET_GROUP, KUEUE_WORKLOAD, KUEUE_POD_GROUP_COUNT, KSERVE_MODEL_URI,
+        ASCEND_SP_BLOCK,
     }
 )  # fmt: skip
 """Annotations of others that are read from pods; all the rest are not kept."""

@@ -10,6 +10,8 @@ from topology.resources import Resources
 
 HOST = "host"
 """The name of the innermost level, which every node has."""
+SCALE_UP = "scale-up"
+"""The name by which gangs ask for NVLink or super-pod domains (``Node.scale_up``) as a level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler import keys
-from scheduler.gangs.aliases import TOPOLOGY
+from scheduler.gangs.aliases import ALIASES
 from scheduler.pods import Pod
 
 Words = Mapping[str, tuple[str, str]]
 """Our annotation -> (the "object: field" that says it, its value)."""
 
-_ASKED = (*sorted(TOPOLOGY), keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED, keys.TOPOLOGY_SLICES)
+_ASKED = (*sorted(ALIASES), keys.TOPOLOGY_REQUIRED, keys.TOPOLOGY_PREFERRED, keys.TOPOLOGY_SLICES)
 """Annotations on which the members of a role must agree."""
 _MAX_ROLE = 60
 _UNFIT = re.compile(r"[^-A-Za-z0-9_.]")

@@ -18,7 +18,7 @@ from scheduler.match import BoolArray, Fleet, IntArray
 from scheduler.model import Gang, PodSet
 from scheduler.snapshot import NodeState, Snapshot
 from topology.allocation import CardRule, Reach
-from topology.model import Accelerator, Node
+from topology.model import SCALE_UP, Accelerator, Node
 
 PLENTY = 1 << 40
 """What a node has of a column that is not about it."""
@@ -114,8 +114,13 @@ class Kinds:
         return mask, tuple(sorted({text for text in texts if text}))
 
     def company(self, gang: Gang) -> bool:
-        """Whether several members of the gang take cards that a rule is about."""
-        return any(several(gang, card.resource) for card in self.cards)
+        """Whether several members of the gang take cards that a rule is about, so that they stay together.
+
+        Not where each PodSet with cards says itself how it is cut into scale-up domains (``sp-block``).
+        """
+        names = {card.resource for card in self.cards if several(gang, card.resource)}
+        takers = [podset for podset in gang.podsets if any(podset.request[n] for n in names)]
+        return any(all(cut.level != SCALE_UP for cut in podset.slices) for podset in takers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 
 from scheduler.solve.check_facts import Crowd, Facts, Standing
 from topology.allocation import CardRule, Reach, Wide
-from topology.model import Accelerator
+from topology.model import SCALE_UP, Accelerator
 
 _MOST = 64
 """Groups of a node that are looked at; no vendor builds more."""
@@ -80,7 +80,10 @@ def _reach(facts: Facts, standing: Standing) -> Iterator[str]:
                 held.setdefault(kind, set()).add(node)
                 fresh |= {kind} if node in crowd.new else set()
     for device_class, resource in sorted(fresh):
-        total = sum(c.podset.size for c in standing.crowds if c.podset.request[resource])
+        takers = [crowd.podset for crowd in standing.crowds if crowd.podset.request[resource]]
+        if all(SCALE_UP in [cut.level for cut in podset.slices] for podset in takers):
+            continue  # it says itself how it is cut into them
+        total = sum(podset.size for podset in takers)
         homes = {_home(facts, node) for node in held[device_class, resource]}
         if total > 1 and (len(homes) > 1 or None in homes):
             yield (
