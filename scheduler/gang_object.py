@@ -146,6 +146,10 @@ def gang_status(record: Record, gang: Gang) -> dict[str, Any]:
     }
     if reason:
         status["numbers"] = dict(reason.numbers)
+    if assignment.load_seconds is not None:
+        status["loadSeconds"] = assignment.load_seconds
+    if assignment.load_elsewhere:
+        status["loadElsewhere"] = assignment.load_elsewhere
     if record.started is not None:
         started = {"members": record.started.members, "roles": dict(record.started.roles)}
         if record.started.below:
@@ -193,7 +197,7 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
         slot for item in _list(status.get("members")) if (slot := _read_slot(_mapping(item)))
     )
     rank = status.get("flavorRank")
-    bound = status.get("bound")
+    bound, seconds = status.get("bound"), status.get("loadSeconds")
     return Record(
         phase=phase,
         plan_id=str(status.get("plan") or ""),
@@ -206,6 +210,8 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
             flavor_rank=rank if isinstance(rank, int) else 0,
             passed_over=_read_passed_over(status),
             domains=_read_domains(status),
+            load_seconds=seconds if isinstance(seconds, int) else None,
+            load_elsewhere=str(status.get("loadElsewhere") or ""),
         ),
         message=str(status.get("message") or ""),
         bound=bound if isinstance(bound, int) else 0,

@@ -337,6 +337,10 @@ class GangAssignment:
     domains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Level -> names of the domains that its running and new members use, host level left out."""
     load_seconds: int | None = None
+    """Until the slowest new member has loaded its model; None when nobody knows."""
+    load_elsewhere: str = ""
+    """What that would be in the next best place: ``212 s in rack r2, which has no copy``; empty when there is
+    none, or copies make no difference."""
     reason: Reason | None = None
 
     @property

@@ -9,8 +9,10 @@ from scheduler.model import Gang, GangAssignment, PassedOver, PodSet, Reason, Sl
 from scheduler.snapshot import Snapshot
 from scheduler.solve.build import to_plan
 from scheduler.solve.decide import Decision
+from scheduler.solve.elsewhere import elsewhere
 from scheduler.solve.problem import Problem
 from scheduler.solve.reasons import Why
+from scheduler.solve.terms import loads
 from scheduler.solve.variants import as_on
 
 
@@ -63,6 +65,7 @@ def _planned(
     used += [member.node or "" for podset in gang.podsets for member in podset.running]
     passed: tuple[PassedOver, ...] = why.passed_over(gang, number)
     reason: Reason | None = None if placed else why.waiting(gang, number, passed)
+    load_seconds = _load_seconds(problem, decision, number)
     return GangAssignment(
         namespace=gang.namespace,
         gang=gang.name,
@@ -72,8 +75,22 @@ def _planned(
         flavor_rank=row.options[option].rank if option is not None else 0,
         passed_over=passed,
         domains=domains(snapshot, used),
+        load_seconds=load_seconds,
+        load_elsewhere=""
+        if load_seconds is None
+        else elsewhere(snapshot, problem, decision, number),
         reason=reason,
     )
+
+
+def _load_seconds(problem: Problem, decision: Decision, number: int) -> int | None:
+    """Until the slowest new member has its model; None when nobody knows, or none loads."""
+    row = problem.gangs[number]
+    form = row.form_of(decision.choice.options[number])
+    places = [decision.choice.counts[role] for role in form.roles]
+    if row.load is None or not row.load.known or not any(places):
+        return None
+    return loads(row, form, places)[0]
 
 
 def _slots(snapshot: Snapshot, podset: PodSet, counts: Mapping[int, int]) -> list[Slot]:

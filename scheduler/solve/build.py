@@ -14,6 +14,7 @@ from scheduler.policy import Policy
 from scheduler.ratio import DECODE, PREFILL, is_role, paced, rungs
 from scheduler.snapshot import Snapshot
 from scheduler.solve import couple
+from scheduler.solve.loads import Loads
 from scheduler.solve.offer import Offer, read_offer
 from scheduler.solve.options import Ways
 from scheduler.solve.problem import Form, GangRow, Ladder, Problem, Role, Wish
@@ -129,6 +130,7 @@ def _gangs(
 ) -> tuple[GangRow, ...]:
     tree, rivals = snapshot.tree, _Rivals(snapshot, offer.fleet)
     ages = _ages([each.gang for each in wanted])
+    loads = Loads(snapshot, offer.fleet, policy)
     rows = []
     start = 0
     for each in wanted:
@@ -154,6 +156,7 @@ def _gangs(
                 spread=spread,
                 workload=rivals.number(gang),
                 rivals=None if spread is None else rivals.domains(gang, tree.domain_of[spread]),
+                load=loads.row(gang, found, roles),
             )
         )
     return tuple(rows)
@@ -185,6 +188,8 @@ def _form(gang: Gang, start: int, tree: TopologyTree, company: bool) -> Form:
         ),
         running_total=sum(len(podset.running) for podset in gang.podsets),
         company=company,
+        loads=tuple(i for i, p in zip(own, gang.podsets, strict=True) if p.follows_flavors)
+        or tuple(own),
         prefill=tuple(sides[PREFILL]) if both else (),
         decode=tuple(sides[DECODE]) if both else (),
         ladder=_ladder(gang, start),

@@ -33,7 +33,7 @@ from topology.model import Flavor
 def verify(snapshot: Snapshot, plan: Plan, policy: Policy = Policy()) -> tuple[str, ...]:
     """What is wrong with ``plan`` for ``snapshot``, in words that name gang and rule; empty is good.
 
-    Of the policy only ``mixed_pairs`` matters.
+    Of the policy only ``mixed_pairs`` and what it says about loading matter.
     """
     gangs = [gang.key for gang in snapshot.gangs]
     answers = [answer.key for answer in plan.assignments]

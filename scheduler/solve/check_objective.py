@@ -3,8 +3,9 @@
 Entries, all to be minimised, most important first: per priority (highest first) gangs that wait, their
 age, members without a place; per priority the flavor ranks and the gangs on two device classes; steps away
 from the preferred levels of gangs, groups and PodSets; shared spread domains; domains used per level; decode
-members without prefill members in their domain, over all levels; idle domains opened per level; groups of
-cards that are no longer wholly free; cards left free on the nodes used.
+members without prefill members in their domain, over all levels; seconds until models are loaded and nodes
+that fetch them; idle domains opened per level; groups of cards that are no longer wholly free; cards left
+free on the nodes used.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import combinations
 from scheduler.model import Gang, TopologyRequest
 from scheduler.solve.check_cards import broken
 from scheduler.solve.check_facts import Crowd, Facts, Standing
+from scheduler.solve.check_load import load
 from topology.tree import NaturalKey, natural_key
 
 _CHUNK = 30
@@ -37,6 +39,7 @@ def evaluate(facts: Facts) -> tuple[int, ...]:
         _shared(facts),
         *_used(facts),
         sum(_far(facts, standing) for standing in facts.placed if standing.new),
+        *map(sum, zip((0, 0), *(load(facts, s) for s in facts.placed if s.new), strict=True)),
         *_opened(facts),
         broken(facts),
         _left(facts),

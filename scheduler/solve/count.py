@@ -66,6 +66,8 @@ class Table:
         self._problem, self._form, self._ground = problem, form, ground
         self._roles: list[Role] = [problem.roles[index] for index in form.roles]
         self._spread = gang.spread
+        nodes = len(problem.free)
+        self._reads = gang.load.reads if gang.load is not None else np.zeros(nodes, dtype=bool)
         self._limits, self._together = tuple(limits), tuple(together)
         self._masks = masks
         self._shares = ground.shares(gang) if gang.spread is not None else {}
@@ -102,7 +104,7 @@ class Table:
         return counts
 
     def _weigh(self) -> None:
-        """Weights of spread, used, opened, broken and left, so that one sum keeps their order."""
+        """Weights of spread, used, transfer, fetch, opened, broken and left: one sum keeps their order."""
         problem, most = self._problem, sum(self._limits)
         depths = range(len(problem.levels))
         spare = np.sort(self._ground.left[self._nodes])[::-1][:most]
@@ -116,6 +118,8 @@ class Table:
             opened[depth] = weight
             domains = np.unique(problem.domain_of[depth][self._nodes])
             weight *= min(most, int(problem.idle[depth][domains].sum())) + 1
+        self._fetch_weight = weight
+        weight *= min(most, int(self._reads[self._nodes].sum())) + 1
         self._transfer_weight = weight
         weight *= len(depths) * self._decoding() + 1
         for depth in reversed(depths):
@@ -216,6 +220,11 @@ class Table:
         cost = _tall(enter, grid) * np.logical_or.reduce(grid > 0)[None]
         if self._form.decode:
             cost = cost + self._transfers(running, grid) * self._packed(self._transfer_weight)
+        if depth == len(problem.levels) - 1 and self._reads.any():
+            # Host domains have the numbers of their nodes.
+            fetch = self._reads[domains] * self._packed(self._fetch_weight)
+            loading = [grid[i] > 0 for i in self._positions(self._form.loads)]
+            cost = cost + _tall(fetch, grid) * np.logical_or.reduce(loading)[None]
         carded = [grid[i] > 0 for i, takes in enumerate(self._carded) if takes]
         if carded:
             opened = self._ground.idle[depth][domains] * self._packed(self._opened[depth])

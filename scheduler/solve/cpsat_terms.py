@@ -12,7 +12,7 @@ from ortools.sat.python import cp_model
 from scheduler.match import IntArray
 from scheduler.solve.cpsat_model import Linear, Model, weighted
 from scheduler.solve.problem import Choice, Form, GangRow, Problem, Wish
-from scheduler.solve.terms import age_term, class_sizes, layout
+from scheduler.solve.terms import age_term, class_sizes, layout, loads
 
 
 def expressions(model: Model) -> list[Linear]:
@@ -72,6 +72,7 @@ def _level_terms(model: Model, number: int, form: Form) -> Iterator[tuple[str, L
         for wish in wishes:
             for torn in _steps(model, number, wish):
                 yield kind, torn
+    yield from _loads(model, number, form)
     for depth, level in enumerate(model.problem.levels):
         for mark in _used(model, number, form, depth):
             yield f"used {level}", mark
@@ -153,6 +154,42 @@ def _far(model: Model, number: int, form: Form, depth: int) -> Iterator[Linear]:
         members += [(model.grows[number], here), (company, -(pending + here))]
         model.cp.add(weighted(members) <= far)
         yield far
+
+
+def _loads(model: Model, number: int, form: Form) -> Iterator[tuple[str, Linear]]:
+    """Seconds until the slowest new member has its model, and the nodes that fetch it."""
+    gang = model.problem.gangs[number]
+    load = gang.load
+    if load is None:
+        return
+    nodes = sorted({node for role in form.loads for node in model.members[role]})
+    marks = {node: model.mark(form.loads, (node,), ("loads", form.loads, node)) for node in nodes}
+    reads = [(marks[node], 1) for node in nodes if load.reads[node]]
+    yield from (("fetch", mark) for mark, _ in reads)
+    most = max((*load.readers, *(int(load.own[node]) for node in nodes)))
+    if not most:
+        return
+
+    def slowest(choice: Choice) -> int:
+        return loads(gang, form, [choice.counts[role] for role in form.roles])[0]
+
+    seconds = model.integer(0, most, slowest)
+    for node in nodes:
+        if load.own[node]:
+            model.cp.add(seconds >= int(load.own[node]) * marks[node])
+    limit = min(len(reads), len(load.readers) - 1)
+    model.cp.add(weighted(reads) <= limit)
+    for count in range(1, limit + 1):
+        if load.readers[count] > load.readers[count - 1]:
+
+            def more(choice: Choice, count: int = count) -> int:
+                places = [choice.counts[role] for role in form.roles]
+                return int(loads(gang, form, places)[1] >= count)
+
+            mark = model.integer(0, 1, more)
+            model.cp.add(weighted(reads) <= count - 1 + (limit - count + 1) * mark)
+            model.cp.add(seconds >= load.readers[count] * mark)
+    yield "load", seconds
 
 
 def _inside(of: IntArray, roles: Sequence[int], domain: int, choice: Choice) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scheduler.match import BoolArray, IntArray
 from scheduler.solve.problem import Form, GangRow, Problem
-from scheduler.solve.terms import transfers
+from scheduler.solve.terms import loads, transfers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +90,8 @@ def price(
     met = (
         sum(shares.get(domain, 0) for domain in used[gang.spread]) if gang.spread is not None else 0
     )
-    return (met, *map(len, used), transfers(problem, form, places), *opened, broken, left)
+    moved, loading = transfers(problem, form, places), loads(gang, form, places)
+    return (met, *map(len, used), moved, *loading, *opened, broken, left)
 
 
 def stand(problem: Problem, ground: Ground, index: int, counts: Mapping[int, int]) -> None:

@@ -13,6 +13,7 @@ from scheduler.solve import rules, terms
 from scheduler.solve.byhand import by_hand
 from scheduler.solve.count import MAX_STATES, Table
 from scheduler.solve.ground import Ground, price
+from scheduler.solve.hurry import Places, faster
 from scheduler.solve.problem import Choice, Form, GangRow, Problem, Together, Wish
 
 _ENOUGH_ZONES = 24
@@ -250,18 +251,50 @@ class _Search:
                 table = self._table(plan, counts, masks, limits, tables)
                 if table is None:
                     return False
-                best = table.best(plan.depth, counts)
-                if best is None:
-                    continue
-                places = tuple(table.places(plan.depth, best[1], counts))
-                if self._coupled and not self._obeys(places):
-                    self.exact = False
-                    continue
-                hit = True
-                self._keep(missing, steps, places)
+                places = self._placed(table, plan, counts)
+                if places is not None:
+                    hit = True
+                    self._keep(missing, steps, places)
+                    if self._gang.load is not None:
+                        self._hurry(missing, plan, counts, masks, places)
             if hit:
                 return True
         return False
+
+    def _placed(self, table: Table, plan: _Plan, counts: tuple[int, ...]) -> Places | None:
+        best = table.best(plan.depth, counts)
+        if best is None:
+            return None
+        places = tuple(table.places(plan.depth, best[1], counts))
+        if self._coupled and not self._obeys(places):
+            self.exact = False
+            return None
+        return places
+
+    def _hurry(
+        self,
+        missing: int,
+        plan: _Plan,
+        counts: tuple[int, ...],
+        masks: Sequence[BoolArray],
+        places: Places,
+    ) -> None:
+        """Keep what loads faster than ``places``, unless something better than both is known."""
+        on = self._problem, self._gang, self._form, self._ground
+        ahead = terms.before_load(self._problem)
+        option_cost = self._gang.options[self._option].cost
+        now = missing, option_cost, plan.steps, price(*on, places)[:ahead]
+        if self.found is not None and now > (*self.found.order[:3], self.found.cost[:ahead]):
+            return
+
+        def stand(masks: Sequence[BoolArray]) -> Places | None:
+            table = Table(*on, masks, counts, plan.together)
+            self.exact &= table.exact
+            return self._placed(table, plan, counts)
+
+        quick = faster(*on, places, masks, stand)
+        if quick is not None:
+            self._keep(missing, plan.steps, quick)
 
     def _table(
         self,

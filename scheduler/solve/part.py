@@ -124,6 +124,7 @@ def _form(form: Form, index: Mapping[int, int]) -> Form:
         prefill=_numbered(form.prefill, index),
         decode=_numbered(form.decode, index),
         ladder=_ladder(form.ladder, index),
+        loads=_numbered(form.loads, index),
     )
 
 

@@ -6,7 +6,7 @@ PodSets ("roles") are indices in the order of namespace and name. Everything is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +90,8 @@ class Form:
     prefill: tuple[int, ...] = ()
     decode: tuple[int, ...] = ()
     """The roles between which key-value caches travel; both empty unless the form has both."""
+    loads: tuple[int, ...] = ()
+    """The roles whose members load the model: those that follow flavors, or all if none does."""
     ladder: Ladder | None = None
     """None where no roles grow together."""
 
@@ -140,6 +142,26 @@ class FlavorRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRow:
+    """How long members load their model, in seconds; see ``scheduler.loading``."""
+
+    own: IntArray
+    """Shape (nodes,): what each node takes by itself."""
+    reads: BoolArray
+    """Shape (nodes,): whether it shares a source with others, since it has no copy."""
+    readers: tuple[int, ...]
+    """What every reader takes, by the number of readers; never less for more of them."""
+    known: bool
+    """Whether the size of the model is known; without it all times are 0."""
+
+    def cost(self, nodes: Collection[int]) -> tuple[int, int]:
+        """When the slowest member on ``nodes`` is ready, and how many of the nodes are readers."""
+        count = sum(bool(self.reads[node]) for node in nodes)
+        slowest = max((int(self.own[node]) for node in nodes), default=0)
+        return max(slowest, self.readers[count]), count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GangRow:
     """A gang that is to be planned."""
 
@@ -159,6 +181,8 @@ class GangRow:
     """Gangs with ``spread`` and equal numbers keep apart from each other."""
     rivals: Mapping[int, int] | None = None
     """Domain of the spread level -> fixed gangs of the workload that use it."""
+    load: LoadRow | None = None
+    """None when it names no model."""
 
     @property
     def roles(self) -> tuple[int, ...]:

@@ -260,6 +260,9 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     levels = [item for item in assignment.domains.items() if len(item[1]) <= _NAMES]
     for level, names in levels[-1:] or list(assignment.domains.items())[:1]:
         text += f", in {level} {listed(names)}"
+    if assignment.load_seconds is not None:
+        text += f"; loads its model in {assignment.load_seconds} s"
+        text += f" ({assignment.load_elsewhere})" if assignment.load_elsewhere else ""
     return text
 
 

@@ -13,8 +13,10 @@ Most important first; "placed" means that a gang runs at its minimum or above.
 5. ``used <level>``, outermost first: domains that the members of gangs with new members use; then
    ``transfer``: for every level the decode members of these gangs that have no prefill member of their gang
    in their domain, since key-value caches travel further to them.
-   (More network cost and expected load time take their place here when they come.)
-6. ``opened <level>``, outermost first: domains whose accelerators were all idle and that are opened;
+   (More network cost takes its place here when it comes.)
+6. ``load``: seconds until the slowest new member has loaded its model, each gang as if it loaded alone, over
+   all gangs; then ``fetch``: nodes of new members that have no copy of their model.
+7. ``opened <level>``, outermost first: domains whose accelerators were all idle and that are opened;
    then ``broken``: groups of cards (rings, modules; ``topology.allocation``) that were wholly free for sure
    and no longer are, even if the new pods get the best cards;
    then ``left``: cards left free on the nodes that are used (best fit).
@@ -63,9 +65,15 @@ def layout(problem: Problem) -> Layout:
     names += [f"{kind} {priority}" for priority in sizes for kind in ("flavor", "mixed")]
     names += ["gang", "group", "role", "spread"]
     names += [f"used {level}" for level in problem.levels]
-    names.append("transfer")
+    names += ["transfer", "load", "fetch"]
     names += [f"opened {level}" for level in problem.levels]
     return Layout((*names, "broken", "left"))
+
+
+def before_load(problem: Problem) -> int:
+    """Entries from ``spread`` on that come before ``load``."""
+    entries = layout(problem)
+    return entries.at["load"] - entries.at["spread"]
 
 
 def class_sizes(problem: Problem) -> dict[int, int]:
@@ -124,7 +132,9 @@ def own_terms(
         yield f"mixed {gang.priority}", mixed
         for depth, level in enumerate(problem.levels):
             yield f"used {level}", len(domains(problem, choice, form.roles, depth))
-        yield "transfer", transfers(problem, form, [choice.counts[role] for role in form.roles])
+        places = [choice.counts[role] for role in form.roles]
+        yield "transfer", transfers(problem, form, places)
+        yield from zip(("load", "fetch"), loads(gang, form, places), strict=True)
 
 
 def transfers(problem: Problem, form: Form, places: Sequence[Mapping[int, int]]) -> int:
@@ -149,6 +159,15 @@ def transfers(problem: Problem, form: Form, places: Sequence[Mapping[int, int]])
             if int(of[node]) not in near
         )
     return total
+
+
+def loads(gang: GangRow, form: Form, places: Sequence[Mapping[int, int]]) -> tuple[int, int]:
+    """Seconds until the slowest new member has its model, and nodes that fetch it; ``places`` are those of
+    the new members of each role of the form."""
+    if gang.load is None:
+        return 0, 0
+    pairs = zip(form.roles, places, strict=True)
+    return gang.load.cost({node for role, nodes in pairs if role in form.loads for node in nodes})
 
 
 def domains(problem: Problem, choice: Choice, roles: Iterable[int], depth: int) -> set[int]:

@@ -29,6 +29,8 @@ ASSIGNMENT = GangAssignment(
     passed_over=(PassedOver(flavor="h100", reason=FULL),),
     domains={"zone": ("a",), "block": ("a/b",), "rack": ("a/b/1", "a/b/2")},
     slots=(Slot(pod="chat-0", uid="u0", role="main", rank=0, node="n1", request=REQUEST),),
+    load_seconds=41,
+    load_elsewhere="212 s in rack 3, which has no copy",
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ortools.sat.python import cp_model
 
 from scheduler.model import Gang, PodSet, TopologyRequest
+from tests.solve.reference_load import LONGEST, loading
 from tests.solve.reference_ways import decodes, prefills, wishes
 from topology.tree import natural_key
 
@@ -45,6 +46,9 @@ def entries(model: Model) -> Iterator[Entry]:
         for depth in range(len(snapshot.levels))
         for far in _far(model, gang, depth)
     )
+    loads = [found for gang in everyone for found in loading(model, gang)]
+    yield cp_model.LinearExpr.sum([seconds for seconds, _ in loads]), LONGEST
+    yield _entry(bit for _, bits in loads for bit in bits)
     for depth in range(len(snapshot.levels)):
         yield _entry(_opened(model, depth))
     yield _entry(model.cards.broken)
