@@ -60,7 +60,7 @@ def features(snapshot: Snapshot) -> Iterator[str]:
 def entries(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, int]]:
     """Each entry of the vector with the name of its part of the specification."""
     rest = ["gang", "group", "role", "spread"] + ["used"] * 3 + ["transfer", "load", "fetch"]
-    rest += ["opened"] * 3 + ["left"]
+    rest += ["opened"] * 3 + ["broken", "left"]
     classes = (len(plan.objective) - len(rest)) // 5  # at most 30 gangs: one age entry for a class
     names = ["waiting", "age", "members"] * classes + ["flavor", "mixed"] * classes + rest
     return zip(names, plan.objective, strict=True)
