@@ -94,7 +94,7 @@ class Admission:
         if ours is None or pod.node is not None:
             return write_review(review, review.pod)
         after = gated(review.pod)
-        if self._config.rewrites and pod.extended:
+        if self._config.rewrites:
             chosen = await self._choose(pod, _prefix(review), dry_run=review.dry_run)
             try:
                 if chosen is not None:
@@ -249,7 +249,8 @@ def _follows(gang: Gang, pod: Pod) -> bool:
 
 def _like_siblings(gang: Gang) -> _Chosen | None:
     """What the pods of the gang are that exist; None when there is none."""
-    written = (podset for podset in gang.podsets if podset.follows_flavors and has_cards(podset))
+    gives = any(flavor.card is not None for flavor in gang.flavors)
+    written = (p for p in gang.podsets if p.follows_flavors and (gives or has_cards(p)))
     if not any(member.uid for podset in written for member in podset.members):
         return None
     return _Chosen(flavor=_named(gang, gang.written))

@@ -12,8 +12,9 @@ import yaml
 
 from scheduler.overlay import OverlayError, read_overlay
 from topology.model import Flavor, Problem
-from topology.resources import Resources, amount
+from topology.resources import MAX_AMOUNT, Resources, amount
 from topology.untyped import mapping, text
+from topology.vendors import is_of_cards
 
 Object = Mapping[str, Any]
 _T = TypeVar("_T")
@@ -23,7 +24,7 @@ MAX_SPEC = 32_768
 _MAX_DEPTH = 20
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
 FIELDS = (
-    "name", "resources", "nodeSelector", "deviceClass", "minMemory", "members", "overlay",
+    "name", "resources", "nodeSelector", "deviceClass", "minMemory", "cards", "members", "overlay",
     "costPerHour", "performance",
 )  # fmt: skip
 
@@ -115,13 +116,21 @@ def read_flavor(name: str, spec: Object, where: str) -> Flavor:
     if unknown:
         raise FlavorError(f"{where}.{unknown[0]}: unknown field; known: {', '.join(FIELDS)}")
     overlay = _overlay(spec.get("overlay"), f"{where}.overlay")
+    resources = _all_resources(spec, where)
+    cards = _number(spec.get("cards"), f"{where}.cards", "cards")
+    named = _cards_among(resources)
+    if cards is not None and named:
+        raise FlavorError(
+            f"{where}.cards: {cards} of any vendor, but resources name {named[0]}; say one of them"
+        )
     return Flavor(
         name=name,
-        resources=_all_resources(spec, where),
+        resources=resources,
         node_selector=_selector(spec.get("nodeSelector"), f"{where}.nodeSelector"),
         device_class=_optional_text(spec.get("deviceClass"), f"{where}.deviceClass"),
         min_memory_bytes=_memory(spec.get("minMemory"), f"{where}.minMemory"),
-        members=_members(spec.get("members"), f"{where}.members"),
+        cards=cards,
+        members=_number(spec.get("members"), f"{where}.members", "pods"),
         overlay=overlay,
         cost_per_hour=_cost(spec.get("costPerHour"), f"{where}.costPerHour"),
         performance=_optional_mapping(spec.get("performance"), f"{where}.performance"),
@@ -186,11 +195,17 @@ def _memory(value: Any, where: str) -> int | None:
         raise FlavorError(f"{where}: {error}") from None
 
 
-def _members(value: Any, where: str) -> int | None:
+def _cards_among(resources: Resources | None) -> list[str]:
+    """Resources of cards with an amount."""
+    amounts = resources.amounts if resources is not None else {}
+    return sorted(name for name, need in amounts.items() if need and is_of_cards(name))
+
+
+def _number(value: Any, where: str, of: str) -> int | None:
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise FlavorError(f"{where}: {_show(value)} is not a number of pods from 1 up")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_AMOUNT:
+        raise FlavorError(f"{where}: {_show(value)} is not a number of {of} from 1 up")
     return value
 
 
@@ -283,6 +298,7 @@ def merged(model_flavor: Flavor, flavor_object: Flavor | None) -> Flavor:
         node_selector={**other.node_selector, **own.node_selector},
         device_class=own.device_class or other.device_class,
         min_memory_bytes=_first(own.min_memory_bytes, other.min_memory_bytes),
+        cards=None if _cards_among(own.resources) else _first(own.cards, other.cards),
         members=_first(own.members, other.members),
         overlay=_first(own.overlay, other.overlay),
         cost_per_hour=_first(own.cost_per_hour, other.cost_per_hour),

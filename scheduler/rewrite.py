@@ -7,7 +7,9 @@ that the flavor leaves as it is carries neither.
 
 A flavor that is written replaces the extended resources of one container by its own, sets cpu, memory and
 others only where it lists them, adds its node selector, and does what its overlay says. A pod that requests
-no extended resource is a helper of those that do, such as a router: it stays as it is.
+no extended resource is a helper of those that do, such as a router: it stays as it is. Only a flavor that
+says how many ``cards`` a pod gets gives some to a pod that requests none, which must be one that asks for
+flavors.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from scheduler.card_kinds import wanted
 from scheduler.flags import with_flags
 from scheduler.keys import ORIGINAL, SYNTHETIC_RESOURCES, WRITTEN
 from scheduler.overlay import Overlay, read_overlay
@@ -115,7 +118,8 @@ def write(pod: Object, flavor: Flavor) -> Object:
     Raises ``WriteError`` when its containers cannot come to request what the flavor says.
     """
     before = restored(pod)
-    if not any(is_extended(name) and need for name, need in _total(before).amounts.items()):
+    helper = not any(is_extended(name) and need for name, need in _total(before).amounts.items())
+    if helper and flavor.card is None:
         return before
     overlay = read_overlay(flavor.overlay)
     name = _target(before, overlay)
@@ -176,9 +180,10 @@ def _resource_edits(pod: Object, name: str, flavor: Flavor) -> list[Edit]:
 
     A limit of cpu or memory is set only where there was one.
     """
-    if flavor.resources is None:
+    now = _total(pod)
+    listed = wanted(now, flavor)
+    if listed is None:
         return []
-    listed, now = flavor.resources, _total(pod)
     extended = {r for r in now if is_extended(r)}
     wrong = [r for r in sorted({*listed, *extended}) if now[r] != listed[r]]
     resources = ("spec", "containers", name, "resources")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from scheduler.card_kinds import kinds_of
 from scheduler.flavors import FlavorObject, read_flavor_object
 from scheduler.fleet import OF_THE_NETWORK, Fleet
 from scheduler.foreign import KINDS as FOREIGN_KINDS
@@ -326,7 +327,9 @@ class ClusterState(Forkable):
             self._states.pop(name, None)
         for name in nodes.keys() - self._states.keys():
             self._states[name] = node_state(nodes[name], self._on_node.get(name, {}).values())
-        if changes.levels:
+        kinds = kinds_of(nodes.values()) if changes.nodes else self._settings.kinds
+        if changes.levels or kinds != self._settings.kinds:
+            self._settings = replace(self._settings, kinds=kinds)
             self._gangs.mark_all()
         if self._gangs.stale:
             self._gangs.read(self._context())

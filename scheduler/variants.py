@@ -21,6 +21,7 @@ from scheduler.foreign import (
     controller_of,
     kind_of,
 )
+from scheduler.keys import FLAVOR_SPEC, FLAVORS
 from scheduler.model import Code, Constraints, Gang, Member, PodSet, Reason, Resize, Variant
 from scheduler.pod_constraints import read_constraints
 from scheduler.pod_requests import is_extended, read_request
@@ -75,6 +76,8 @@ def _document(flavor: Flavor) -> dict[str, Any]:
         "resources": None if flavor.resources is None else dict(flavor.resources.amounts),
         "node_selector": dict(flavor.node_selector),
         "overlay": flavor.overlay,
+        "cards": flavor.cards,
+        "card": flavor.card,
     }
 
 
@@ -121,13 +124,18 @@ def _may_be_written(pod: Pod) -> bool:
     return bool(pod.written or pod.extended)
 
 
+def follows_flavors(pod: Pod) -> bool:
+    """Whether flavors concern the pod: it requests some extended resource, or asks for flavors itself."""
+    return bool(pod.extended) or FLAVORS in pod.annotations or FLAVOR_SPEC in pod.annotations
+
+
 def _newest(pod: Pod) -> tuple[bool, int, str]:
     return pod.node is not None, pod.created_seconds, pod.written or ""
 
 
 def _foreseen(pod: Pod, flavor: Flavor | None) -> Pod:
     """An expected pod as it will be created beside members that are written for ``flavor``."""
-    if flavor is None or not _may_be_written(pod):
+    if flavor is None or not (pod.written or follows_flavors(pod)):
         return pod
     try:
         return as_written(pod, flavor)
@@ -150,6 +158,8 @@ def with_variants(gang: Gang, by_role: Roles, objects: ForeignObjects, *, rewrit
 
 
 def _variant(gang: Gang, flavor: Flavor, by_role: Roles, objects: ForeignObjects) -> Variant | None:
+    if flavor.cards is not None and flavor.card is None:
+        return None  # for no cards in the fleet
     resized = flavor.members is not None and flavor.members != gang.size
     podsets, changes = [], resized
     for podset in gang.podsets:

@@ -159,6 +159,10 @@ class Flavor:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     device_class: str | None = None
     min_memory_bytes: int | None = None
+    cards: int | None = None
+    """Whole cards that one pod gets, of whatever vendor: see ``scheduler.card_kinds``."""
+    card: str | None = None
+    """The resource by which these cards are requested; never written by a user, but found for each class."""
     members: int | None = None
     """Pods per gang on this flavor; None means any number."""
     overlay: Mapping[str, object] | None = None

@@ -18,7 +18,8 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
     """Read a node.
 
     Its ``Ready`` condition must be True; a hand-written manifest without any condition counts as ready.
-    An allocatable amount that cannot be read counts as 0.
+    An allocatable amount that cannot be read counts as 0, and so do units that are slices or shares of cards
+    under the name of cards.
     """
     metadata, spec, status = (mapping(obj.get(key)) for key in ("metadata", "spec", "status"))
     name = text(metadata.get("name"))
@@ -33,6 +34,8 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
         card = ruled(card, labels, 0 if slots else _capacity(status, card.resource))
         if slots:
             allocatable = Resources({**allocatable.amounts, card.resource: card.count})
+    elif cards.withheld:
+        allocatable = Resources({**allocatable.amounts, cards.withheld: 0})
     taints = tuple(_taint(mapping(item)) for item in sequence(spec.get("taints")))
     cordoned = spec.get("unschedulable") is True
     return Node(

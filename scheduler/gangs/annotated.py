@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scheduler import keys
+from scheduler.card_kinds import on_each_kind
 from scheduler.flavors import FlavorError, read_flavor_spec, select
 from scheduler.foreign import ForeignObjects
 from scheduler.gangs.aliases import understood
@@ -22,7 +23,7 @@ from scheduler.model import Code, Gang, Member, PodSet, Reason
 from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod
 from scheduler.ratio import DECODE, PREFILL, is_role
-from scheduler.variants import of_one_writing, with_variants
+from scheduler.variants import follows_flavors, of_one_writing, with_variants
 from topology.model import Flavor
 from topology.resources import Resources
 from topology.tree import natural_key
@@ -189,7 +190,8 @@ def _flavors(asked: Asked) -> tuple[Flavor, ...]:
     try:
         inline = read_flavor_spec(asked.values[key]) if key in asked.values else ()
         key = keys.FLAVORS
-        return select(asked.names(key), inline, asked.context.flavors)
+        chosen = select(asked.names(key), inline, asked.context.flavors)
+        return tuple(on_each_kind(chosen, asked.context.kinds))
     except FlavorError as error:
         raise asked.wrong(key, str(error)) from None
 
@@ -270,11 +272,7 @@ def _waiting(pods: Sequence[Pod]) -> Sequence[Pod]:
 
 def _following(podset: PodSet, pods: Sequence[Pod]) -> PodSet:
     """A PodSet that neither asks for flavors nor for cards (a router) is free of the gang's flavors."""
-    follows = any(
-        pod.extended or keys.FLAVORS in pod.annotations or keys.FLAVOR_SPEC in pod.annotations
-        for pod in pods
-    )
-    return replace(podset, follows_flavors=follows)
+    return replace(podset, follows_flavors=any(map(follows_flavors, pods)))
 
 
 def _check_alike(role: str, pods: Sequence[Pod]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from scheduler.card_kinds import CardKind
 from scheduler.flavors import FlavorObject
 from scheduler.foreign import ForeignObjects
 
@@ -23,5 +24,7 @@ class Context:
     """Whether a webhook of ours writes flavors into pods: then one may need other pods than there are."""
     compatibility: bool = False
     """Whether flavors of llmaz mean exactly what they mean to its ResourceFungibility plugin."""
+    kinds: tuple[CardKind, ...] = ()
+    """The kinds of cards in the fleet, for flavors that ask for cards of any vendor."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Our annotation -> "object: field" that a source has translated into it, for texts of errors."""

@@ -144,6 +144,8 @@ def case_of(gang: Gang, flavor: Flavor | None, levels: Sequence[str]) -> Case | 
 
     ``levels`` are those of the tree, outermost first.
     """
+    if flavor is not None and flavor.cards is not None and flavor.card is None:
+        return None  # nobody knows by which resource such cards would be requested
     podsets, least = gang.podsets, gang.min_members
     variants = tuple(v for v in gang.variants if flavor is not None and v.flavor == flavor.name)
     for variant in variants:

@@ -28,6 +28,7 @@ from scheduler.solve.check_facts import (
 from scheduler.solve.check_match import admits, pod_rules
 from scheduler.solve.check_objective import evaluate
 from topology.model import Flavor
+from topology.vendors import is_of_cards
 
 
 def verify(snapshot: Snapshot, plan: Plan, policy: Policy = Policy()) -> tuple[str, ...]:
@@ -215,12 +216,18 @@ def _serves(facts: Facts, index: int, flavor: Flavor) -> bool:
 
 def _offers(flavor: Flavor, podset: PodSet) -> bool:
     """The flavor lists every extended resource that the member requests, and each with its amount."""
+    asked = {name: need for name, need in podset.request.amounts.items() if need}
+    extended = {name for name in asked if "/" in name}
+    if flavor.cards is not None:
+        cards = {name for name in extended if is_of_cards(name)}
+        if cards != {flavor.card} or asked[flavor.card or ""] != flavor.cards:
+            return False
+        extended = set()  # what it asks for beside cards is its own affair
     if flavor.resources is None:
         return True
     listed = flavor.resources.amounts
-    extended = (name for name in podset.request if "/" in name and podset.request[name])
-    return all(name in listed for name in extended) and all(
-        podset.request[name] == amount for name, amount in listed.items()
+    return extended <= set(listed) and all(
+        asked.get(name, 0) == amount for name, amount in listed.items()
     )
 
 

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from scheduler.card_kinds import wanted
 from scheduler.match import BoolArray
 from scheduler.model import Code, Gang, PodSet, Reason
 from scheduler.policy import MixedPair
@@ -226,12 +227,14 @@ def _size_differs(gang: Gang, flavor: Flavor) -> Reason | None:
 
 def _requests_differ(flavor: Flavor, podsets: Sequence[PodSet]) -> Reason | None:
     """Why the requests of PodSets are not those that the flavor is made for."""
-    if flavor.resources is None:
-        return None
-    listed = flavor.resources.amounts
+    if flavor.cards is not None and flavor.card is None:
+        text = f"{flavor.name} is for {flavor.cards} cards per pod, and no node has cards that would do"
+        return Reason(code=Code.NO_NODES, message=text, numbers={"nodesMatching": 0})
     for podset in podsets:
-        if not podset.follows_flavors:
+        asks_for = wanted(podset.request, flavor)
+        if asks_for is None or not podset.follows_flavors:
             continue
+        listed = asks_for.amounts
         asked = {name for name, need in podset.request.amounts.items() if need and "/" in name}
         for name in sorted({*listed, *asked}):
             if name not in listed or listed[name] != podset.request[name]:

@@ -233,6 +233,13 @@ def test_mangled_nodes_never_raise(
     assert node.problems or not node.quarantined
 
 
+def test_slices_under_the_name_of_cards_are_not_offered() -> None:
+    """No gang gets a place on them, also when it asks for the resource by its name and for no memory."""
+    assert of(CASES["nvidia/shared"]).allocatable[NVIDIA_GPU] == 0
+    assert of(CASES["nvidia/hami"]).allocatable[NVIDIA_GPU] == 7
+    assert of(CASES["nvidia/mig-mixed"]).allocatable["nvidia.com/mig-1g.5gb"] == 14
+
+
 @given(case=st.sampled_from(sorted(CASES)), factor=st.integers(2, 100))
 def test_more_units_never_give_more_memory_or_cards_than_a_register_has(
     case: str, factor: int

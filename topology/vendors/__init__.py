@@ -56,6 +56,12 @@ def vendor_of(name: str) -> Vendor | None:
     return next((vendor for vendor in VENDORS if vendor.name == name), None)
 
 
+def is_of_cards(resource: str) -> bool:
+    """Whether an extended resource counts cards of some vendor, or parts of them."""
+    domain, slash, _ = resource.partition("/")
+    return bool(slash) and (domain in _DOMAINS or generic.looks_like_cards(resource))
+
+
 def read_cards(
     labels: Mapping[str, str],
     annotations: Mapping[str, object],

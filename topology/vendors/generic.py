@@ -20,7 +20,13 @@ _NO_CARDS = frozenset(
         "shared", "share", "slice", "batch",
     }
 )  # fmt: skip
-_CARDS = re.compile(r"[a-z]pu|accelerator|gaudi|neuron|mlu|[dhg]cu")
+_CARDS = re.compile(r"[abd-z]pu|accelerator|gaudi|neuron|mlu|[dhg]cu")
+
+
+def looks_like_cards(resource: str) -> bool:
+    """Whether the name says that it counts cards."""
+    name = resource.lower()
+    return bool(_CARDS.search(name)) and not _NO_CARDS & set(re.split(r"[^a-z0-9]+", name))
 
 
 def read(allocatable: Resources, known: Collection[str]) -> Accelerator | None:

@@ -38,6 +38,8 @@ class Cards:
     scale_up: str | None = None
     warning: str = ""
     """Why its units are not counted as cards."""
+    withheld: str = ""
+    """With a warning: the resource that counts these units. A gang gets none of them."""
     doubt: str = ""
     """What contradicts itself, so that the node cannot be trusted."""
 
@@ -99,7 +101,7 @@ def reveal(vendor: Vendor, seen: Seen) -> Cards | None:
         return Cards(doubt=str(error))
     except _SharedError as error:
         units = f"{seen.allocatable[resource]} {resource}"
-        return Cards(warning=f"{units} are not counted as cards: {error}")
+        return Cards(warning=f"{units} are not counted as cards: {error}", withheld=resource)
 
 
 def _registered(vendor: Vendor, seen: Seen) -> tuple[Device, ...]:
