@@ -13,11 +13,18 @@ from typing import Any
 import yaml
 
 from topology.model import Problem
-from topology.sources import hermes
+from topology.sources import hermes, ibnetdiscover, lldp, netq, topograph, ufm
 from topology.sources.survey import Document, Guids, Source, Survey
 from topology.untyped import mapping, text
 
-SOURCES: tuple[Source, ...] = (hermes.SOURCE,)
+SOURCES: tuple[Source, ...] = (
+    ibnetdiscover.SOURCE,
+    ufm.SOURCE,
+    netq.SOURCE,
+    lldp.SOURCE,
+    topograph.SOURCE,
+    hermes.SOURCE,
+)
 """The first that recognises a document reads it."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
