@@ -20,7 +20,7 @@ from topology.fabric import Fabric, set_name
 from topology.keys import HOSTNAME
 from topology.model import SCALE_UP, Node, PathStep, Problem
 from topology.nodes import read_node
-from topology.sources import Hierarchies, degraded, hypernode, scale_up
+from topology.sources import Hierarchies, Said, degraded, hypernode, scale_up
 from topology.sources.documents import documents
 from topology.sources.hierarchy import Hierarchy
 from topology.sources.survey import Position, Rank
@@ -56,6 +56,7 @@ class Fleet(Forkable):
         self.hierarchies = Hierarchies()
         self.tree = TopologyTree.build((), ())
         self._presets = tuple(presets)
+        self._listener = Hierarchies(offered=self._presets)
         self._bare: dict[str, Node] = {}
         self._objects: dict[str, dict[str, Object]] = {TOPOLOGY: {}, HYPER_NODE: {}}
         self._hypernodes = hypernode.HyperNodes()
@@ -64,12 +65,15 @@ class Fleet(Forkable):
         self._agreement = Agreement()
         self._named: dict[str, set[str]] = {}
         self._said: dict[str, tuple[Position, ...]] = {}
+        self._heard: dict[str, Said] = {}
         self._signatures: Counter[Hashable] = Counter()
         self._signature_of: dict[str, Hashable] = {}
         self._changed: set[str] = set()
         self._moved: set[str] = set()
         self._known: frozenset[Hashable] = frozenset()
         self._wrong: dict[str, tuple[Problem, ...]] = {}
+        self._problems: tuple[Problem, ...] | None = None
+        """None when it is to be found out anew."""
         self._stale = False
 
     # -- events ----------------------------------------------------------------------------------
@@ -147,8 +151,13 @@ class Fleet(Forkable):
 
     # -- views -----------------------------------------------------------------------------------
 
-    def problems(self) -> set[Problem]:
-        """What is wrong with nodes, objects and documents, and where sources disagree."""
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with nodes, objects and documents, and where sources disagree; sorted."""
+        if self._problems is None:
+            self._problems = tuple(sorted(self._found(), key=str))
+        return self._problems
+
+    def _found(self) -> set[Problem]:
         found = {*self.hierarchies.problems, *self._hypernodes.problems, *self._surveys.problems()}
         found.update(self._agreement.problems())
         for wrong in self._wrong.values():
@@ -173,14 +182,14 @@ class Fleet(Forkable):
 
     def refresh(self, asked: Iterable[str]) -> Changes:
         """Bring nodes and tree up to date. ``asked`` are the levels that gangs name."""
-        self._surveys.settle()
+        self._problems = None if self._surveys.settle() else self._problems
         moved, changed = self._moved, self._changed
         for name in self._surveys.touched:
             moved |= self._named.get(name, set())
         self._surveys.touched = set()
         if not (moved or changed or self._stale):
             return Changes()
-        self._moved, self._changed = set(), set()
+        self._moved, self._changed, self._problems = set(), set(), None
         if self._stale:
             self._hypernodes = hypernode.read(self._objects[HYPER_NODE].values())
         for name in moved:
@@ -227,13 +236,15 @@ class Fleet(Forkable):
         node = self._bare.get(name)
         if node is None:
             self._said.pop(name, None)
+            self._heard.pop(name, None)
             self._agreement.take(name)
             return
         said = self._said[name] = self._whole(name, node)
-        signature = self.hierarchies.signature(node.labels, said)
+        heard = self._heard[name] = self._listener.heard(node.labels, said)
+        signature = self.hierarchies.signature(node.labels, heard)
         self._signature_of[name] = signature
         self._signatures[signature] += 1
-        self._agreement.take(name, self._compared(node, said))
+        self._agreement.take(name, self._compared(node, said) if said else ())
 
     def _whole(self, name: str, node: Node) -> tuple[Position, ...]:
         """What is said of a node, with the leaf group that follows from its leaves."""
@@ -287,9 +298,9 @@ class Fleet(Forkable):
             [obj for _, obj in sorted(self._objects[TOPOLOGY].items())],
             asked,
             self._presets,
-            [self._said[name] for name in names],
+            [self._heard[name] for name in names],
         )
-        if before.topologies != self.hierarchies.topologies or before.offered != self._presets:
+        if before.topologies != self.hierarchies.topologies:
             for name in names:
                 self._say(name)
             self._known = frozenset(self._signatures)
@@ -314,7 +325,7 @@ class Fleet(Forkable):
         )
         return replace(
             node,
-            path=self.hierarchies.path(self._labels(name, whole=asked), said),
+            path=self.hierarchies.path(self._labels(name, whole=asked), self._heard[name]),
             scale_up=_scale_up(node, said),
             problems=problems,
         )

@@ -267,10 +267,10 @@ class ClusterState(Forkable):
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with nodes, topologies, flavors and pods."""
         self._refresh()
-        found = self._fleet.problems()
-        for problems in (*self._wrong.values(), self._residencies.problems()):
-            found.update(problems)
-        return tuple(sorted(found, key=str))
+        fleet = self._fleet.problems()
+        others = {p for found in self._wrong.values() for p in found}
+        others.update(self._residencies.problems())
+        return tuple(sorted({*fleet, *others}, key=str)) if others else fleet
 
     def snapshot(
         self,

@@ -25,6 +25,8 @@ class Surveys(Forkable):
         self._said: dict[str, dict[tuple[str, int], Position]] = {}
         self._guids: dict[str, str] = {}
         self._others = False
+        self._changed = False
+        self._fabrics: tuple[Fabric, ...] = ()
 
     @property
     def subjects(self) -> list[str]:
@@ -41,6 +43,7 @@ class Surveys(Forkable):
             self._documents[subject] = given
         guids = [survey.guids for survey in self._read.get(subject, ())]
         self._survey(subject)
+        self._changed = True
         self._others |= guids != [survey.guids for survey in self._read.get(subject, ())]
         return True
 
@@ -58,8 +61,7 @@ class Surveys(Forkable):
 
     def fabrics(self) -> tuple[Fabric, ...]:
         """The networks that are known, in the order of the objects that brought them."""
-        surveys = (survey for subject in sorted(self._read) for survey in self._read[subject])
-        return tuple(survey.fabric for survey in surveys if survey.fabric is not None)
+        return self._fabrics
 
     def hosts(self) -> Mapping[str, Mapping[str, Any]]:
         """Nodes that documents know, with labels and allocatable amounts where one has them."""
@@ -110,10 +112,24 @@ class Surveys(Forkable):
         self.above = above
         self.touched.update(self._said)
 
-    def settle(self) -> None:
-        """Where other node GUIDs are known now, let fabric maps name more of their adapters."""
-        if not self._others:
-            return
+    def settle(self) -> bool:
+        """Where other node GUIDs are known now, let fabric maps name more of their adapters.
+
+        Whether anything is said differently since the last time.
+        """
+        changed, self._changed = self._changed, False
+        if self._others:
+            self._find_adapters()
+        if changed:
+            self._fabrics = tuple(
+                survey.fabric
+                for subject in sorted(self._read)
+                for survey in self._read[subject]
+                if survey.fabric is not None
+            )
+        return changed
+
+    def _find_adapters(self) -> None:
         self._others = False
         guids = {
             guid: name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from topology.keys import AWS_EFA, GKE_RDMA, RDMA_ANY, RDMA_IB, RDMA_ROCE, RDMA_SHARED_IB
 
@@ -25,6 +26,7 @@ _KINDS = (
 """(name or glob, kind); the first that matches counts."""
 
 
+@lru_cache(maxsize=4096)
 def kind_of(resource: str) -> str | None:
     """The kind of network that a resource stands for; None when it is no RDMA resource."""
     return next((kind for glob, kind in _KINDS if fnmatchcase(resource, glob)), None)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 CPU = "cpu"
 MEMORY = "memory"
@@ -59,12 +60,24 @@ def amount(resource: str, quantity: object) -> int:
 
     At most ``MAX_AMOUNT``. Raises ``ValueError`` when it is not a quantity or is negative.
     """
+    # Nodes and pods are made from a few templates: the same texts come again and again.
+    if isinstance(quantity, str):
+        return _amount_of_text(resource, quantity)
+    return _amount(resource, quantity)
+
+
+def _amount(resource: str, quantity: object) -> int:
     value = parse_quantity(quantity)
     if value < 0:
         raise ValueError(f"{quantity!r} is negative")
     if resource == CPU:
         value *= 1000
     return min(-((-value.numerator) // value.denominator), MAX_AMOUNT)
+
+
+@lru_cache(maxsize=8192)
+def _amount_of_text(resource: str, quantity: str) -> int:
+    return _amount(resource, quantity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from topology.model import HOST, PathStep, Problem
 from topology.sources import extra, kueue, node_labels
 from topology.sources.hierarchy import Hierarchy, Labels, LevelKey
 from topology.sources.node_labels import GENERIC, PRESETS, applying
-from topology.sources.relate import chain, related
+from topology.sources.relate import Related, chain, related
 from topology.sources.survey import Position, Rank
 
-Said = Sequence[Position]
-"""What sources other than labels say of one node."""
+Said = Sequence[Related]
+"""What is said of one node, labels among it, best first: see ``Hierarchies.heard``."""
 Chain = tuple[str, ...]
 """Levels, outermost first."""
 
@@ -55,16 +55,17 @@ class Hierarchies:
         topologies: Iterable[Mapping[str, Any]] = (),
         asked: Iterable[str] = (),
         presets: Sequence[Hierarchy] = PRESETS,
-        said: Sequence[Said] = (),
+        said: Sequence[Said] | None = None,
     ) -> Hierarchies:
         """Hierarchies for nodes with these labels.
 
-        ``topologies`` are Topology objects, ``asked`` the levels that gangs name, ``said`` what other sources
-        say of each node. Two hierarchies that contradict each other are a Problem; the worse one, among
-        equals the later one by name, is not used.
+        ``topologies`` are Topology objects, ``asked`` the levels that gangs name, ``said`` what was ``heard``
+        of each node, by default its labels. Two hierarchies that contradict each other are a Problem; the
+        worse one, among equals the later one by name, is not used.
         """
         asked = frozenset(asked)
-        said = said or [()] * len(nodes)
+        hears = cls(offered=tuple(presets))
+        said = [hears.heard(labels) for labels in nodes] if said is None else said
         defined, problems = _read(topologies)
         reads = _keys((*defined, *presets), asked)
         chains, defined, found = _join((), defined)
@@ -101,10 +102,17 @@ class Hierarchies:
             asking=True,
         )
 
-    def path(self, labels: Labels, said: Said = ()) -> tuple[PathStep, ...]:
-        """The node's known domains, outermost level first, the host left out."""
+    def heard(self, labels: Labels, positions: Iterable[Position] = ()) -> Said:
+        """What is said of a node by its labels and by other sources, best first."""
+        return related((*positions, *_labelled(self.offered, labels)))
+
+    def path(self, labels: Labels, said: Said | None = None) -> tuple[PathStep, ...]:
+        """The node's known domains, outermost level first, the host left out.
+
+        ``said`` is what was ``heard`` of it, by default its labels.
+        """
         steps: dict[str, PathStep] = {}
-        for step in self._steps(labels, said):
+        for step in self._steps(labels, self.heard(labels) if said is None else said):
             steps.setdefault(step.level, step)
         for key in self.extra:
             steps |= {step.level: step for step in key.step(labels)}
@@ -116,14 +124,15 @@ class Hierarchies:
         if hierarchy is not None:
             yield from hierarchy.steps(labels)
             return
-        for position, steps in related((*said, *_labelled(self.presets, labels))):
+        for position, steps in said:
             if not self.refused or (position.source, chain(steps)) not in self.refused:
                 yield from steps
 
-    def compared(self, labels: Labels, said: Said) -> list[Position]:
+    def compared(self, labels: Labels, positions: Iterable[Position]) -> list[Position]:
         """Everything that is said of the node, the used source first; to find disagreement."""
         rest = sorted(
-            (*said, *_labelled(self.offered, labels)), key=lambda each: (each.rank, each.source)
+            (*positions, *_labelled(self.offered, labels)),
+            key=lambda each: (each.rank, each.source),
         )
         hierarchy = _covering(self.topologies, labels)
         if hierarchy is None:
@@ -131,13 +140,12 @@ class Hierarchies:
         path = tuple(hierarchy.steps(labels))
         return [Position(source=hierarchy.name, rank=Rank.OBJECT, path=path), *rest]
 
-    def signature(self, labels: Labels, said: Said = ()) -> Hashable:
+    def signature(self, labels: Labels, said: Said) -> Hashable:
         """What matters of a node for the levels of the fleet: fleets with the same ones have the same."""
         hierarchy = _covering(self.topologies, labels)
         if hierarchy is not None:
             return hierarchy.name
-        found = related((*said, *_labelled(self.offered, labels)))
-        return tuple((position.rank, position.source, chain(steps)) for position, steps in found)
+        return tuple((position.rank, position.source, chain(steps)) for position, steps in said)
 
     def resolve(self, name: str) -> str | None:
         """The level that a gang means by a level name or a node label key; None when there is none."""

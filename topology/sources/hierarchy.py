@@ -33,7 +33,7 @@ class LevelKey:
 
     def step(self, labels: Labels) -> Iterator[PathStep]:
         """The node's domain at this level; nothing when it is unknown."""
-        for key in self.names:
+        for key in (self.key, *self.also):
             if value := known(labels.get(key, "")):
                 yield PathStep(level=self.level, key=key, value=value)
                 return
@@ -52,7 +52,8 @@ class Hierarchy:
     def steps(self, labels: Labels) -> Iterator[PathStep]:
         """The node's known domains, outermost first."""
         for key in self.keys:
-            yield from key.step(labels)
+            if key.also or key.key in labels:  # of sixteen tiers a node has three
+                yield from key.step(labels)
 
     def known(self, labels: Labels) -> int:
         """How many of its levels are known on the node."""
@@ -62,7 +63,7 @@ class Hierarchy:
         """Whether the node has one of the labels that a preset needs."""
         if self.needs.isdisjoint(labels):  # nearly always, and cheap
             return False
-        return any(known(labels.get(key, "")) for key in self.needs)
+        return any(known(labels[key]) for key in self.needs.intersection(labels))
 
     def reduced_to(self, levels: Collection[str]) -> Hierarchy:
         """Only these of its levels."""

@@ -8,7 +8,7 @@ Aware Scheduling".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,10 +203,11 @@ def _selector(selector: Object) -> Selector | str | None:
     return Selector(labels=labels, expressions=expressions)
 
 
-def _named(chosen: Selector | str, names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        if name == chosen or (isinstance(chosen, Selector) and chosen.takes(name, {})):
-            yield name
+def _named(chosen: Selector | str, names: Collection[str]) -> Iterator[str]:
+    if isinstance(chosen, str):
+        yield from (chosen,) if chosen in names else ()
+    else:
+        yield from (name for name in names if chosen.takes(name, {}))
 
 
 def _parent(

@@ -10,6 +10,7 @@ an adapter with the factory's description is found by its node GUID, which scann
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from topology.fabric import Adapter, Fabric, Link, link, made
@@ -21,16 +22,15 @@ from topology.untyped import text
 NAME = "ibnetdiscover"
 
 _DEVICE = re.compile(r'^(Switch|Ca|Rt)\s+\d+\s+"([^"]+)"\s*(?:#\s*"([^"]*)")?', re.ASCII)
-_PORT = re.compile(
-    r'^\[(\d+)\](?:\([0-9a-f]+\))?\s+"([^"]+)"\[(\d+)\].*?(?:(\d+)x([A-Z]+[0-9]*))?\s*$', re.ASCII
-)
+_PORT = re.compile(r'^\[(\d+)\](?:\([0-9a-f]+\))?\s+"([^"]+)"\[(\d+)\]', re.ASCII)
+_RATE = re.compile(r"^(\d+)x([A-Z]+[0-9]*)$", re.ASCII)
 _KIND = re.compile(r'^(?:Switch|Ca|Rt)\s+\d+\s+"[SHR]-', re.MULTILINE | re.ASCII)
 _AGGREGATION = "Aggregation Node"
 _FACTORY = re.compile(r"^MT\d+\b|\bMellanox Technologies\b|^\s*$", re.ASCII)
 _MANAGED = re.compile(r"^[^;]*;([^:]+)(?::.*)?$")
 """What the agent of a managed switch writes: ``SYSTEM;NAME:MODEL/UNIT``."""
 
-_GBPS_OF_LANE = {
+_TENTH_GBPS_OF_LANE = {
     # InfiniBand Trade Association, data rate of one lane in tenths of Gb/s
     "SDR": 25,
     "DDR": 50,
@@ -79,21 +79,21 @@ def fabric_of(printed: str, guids: Guids) -> tuple[Fabric, list[int]]:
     lost: list[int] = []
     at = ""
     for number, line in enumerate(printed.splitlines(), 1):
-        if device := _DEVICE.match(line):
-            kind, at, description = device[1], device[2], device[3] or ""
-            if kind == "Ca":
-                adapters.append(_adapter(at, description, guids))
-            else:
-                switches[at] = _name(description) or at
-        elif line.startswith("["):
+        if line.startswith("["):
             port = _PORT.match(line)
             if port is None or not at:
                 lost.append(number)
             else:
-                links.append(_link(at, port))
-        elif re.match(r"^(?:Switch|Ca|Rt)\b", line):
-            at = ""
-            lost.append(number)
+                links.append(_link(at, port, line))
+        elif line.startswith(("Switch", "Ca", "Rt")):
+            device = _DEVICE.match(line)
+            kind, at, description = (device[1], device[2], device[3] or "") if device else ("",) * 3
+            if not device:
+                lost.append(number)
+            elif kind == "Ca":
+                adapters.append(_adapter(at, description, guids))
+            else:
+                switches[at] = _name(description) or at
     ends = {end for each in links for end in (each.a, each.b)}
     seen = {card.id for card in adapters} | switches.keys()
     for stranger in sorted(ends - seen):  # printed at one end only
@@ -123,15 +123,19 @@ def _name(description: str) -> str:
     return (managed[1] if managed else description).strip().replace("/", "_")
 
 
-def _link(at: str, port: re.Match[str]) -> Link:
-    width, speed = port[4], port[5]
-    lane = _GBPS_OF_LANE.get(speed or "")
-    return link(
-        (at, port[1]),
-        (port[2], port[3]),
-        f"{width}x{speed}" if speed else "",
-        int(width) * lane // 10 if lane else None,
-    )
+def _link(at: str, port: re.Match[str], line: str) -> Link:
+    kind, gbps = _rate(line.rpartition(" ")[2])
+    return link((at, port[1]), (port[2], port[3]), kind, gbps)
+
+
+@lru_cache(maxsize=64)
+def _rate(word: str) -> tuple[str, int | None]:
+    """Width and speed at the end of a line, and the data rate in Gb/s that they mean."""
+    rate = _RATE.match(word)
+    if rate is None:
+        return "", None
+    lane = _TENTH_GBPS_OF_LANE.get(rate[2])
+    return word, int(rate[1]) * lane // 10 if lane else None
 
 
 SOURCE = Source(name=NAME, recognises=recognises, read=read)
