@@ -220,9 +220,7 @@ CHECKS: tuple[Callable[[], None], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "check", CHECKS, ids=lambda check: check.__name__
-)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_nothing_of_a_sample_is_lost(check: Callable[[], None]) -> None:
     """See the check's own text."""
     if SAMPLES.exists():
