@@ -55,7 +55,7 @@ def improve(
             if name.startswith("age"):
                 low = max(low, search.oldest_first(name))
             else:
-                share = _TAIL_SHARE if name.startswith(("opened", "left")) else _SHARE
+                share = _TAIL_SHARE if name.startswith(("opened", "broken", "left")) else _SHARE
                 low = max(low, search.minimise(entry, share))
         kept = kept and search.vector[: index + 1] == before
         bound.append(min(low, search.vector[index]))
