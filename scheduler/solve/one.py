@@ -13,6 +13,7 @@ from scheduler.solve import rules, terms
 from scheduler.solve.byhand import by_hand
 from scheduler.solve.count import MAX_STATES, Table
 from scheduler.solve.ground import Ground, price
+from scheduler.solve.homes import promising
 from scheduler.solve.hurry import Places, faster
 from scheduler.solve.problem import Choice, Form, GangRow, Problem, Together, Wish
 
@@ -58,10 +59,11 @@ def settle(
     gang = problem.gangs[number]
     best: _Found | None = None
     exact = True
-    numbers = range(len(gang.options)) if options is None else options
-    for option in numbers:
-        if best is not None and (best.missing, best.option_cost) < (0, gang.options[option].cost):
+    for cost, floor, option in promising(problem, gang, ground, options):
+        if best is not None and (best.missing, best.option_cost) < (0, cost):
             break  # everybody has a place on a better option already
+        if best is not None and best.order < (0, cost, (0, 0, 0), floor, option):
+            continue
         found, proven = _on_option(problem, gang, ground, option, best)
         exact &= proven
         if found is not None and (best is None or found.order < best.order):
