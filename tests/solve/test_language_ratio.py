@@ -12,8 +12,10 @@ import pytest
 
 from scheduler.model import Code, Constraints, Gang, PodTerm, Requirement
 from scheduler.policy import Policy
+from scheduler.solve import solve
+from scheduler.solve.check import verify
 from scheduler.solve.reasons import explain
-from tests.builders import answer, fleet, gang, nodes_of, podset
+from tests.builders import answer, fleet, gang, nodes_of, podset, snapshot
 from tests.solve.deciding import decide
 from topology import keys
 
@@ -157,3 +159,19 @@ def test_two_gangs_share_the_room_in_steps() -> None:
             for name in ("pd", "other")
         ]
         assert sorted(found) == placed
+
+
+@pytest.mark.parametrize(
+    ("kept", "wrong"),
+    [("1:1", False), ("1:2", False), ("2:4", False), ("2:3", True), ("1:4", True)],
+)
+def test_the_checker_refuses_what_is_off_the_ladder(kept: str, wrong: bool) -> None:
+    """The plan has room for all of 2:4; some of its places are taken out."""
+    picture = snapshot(fleet(f"r1({NODES})"), slice_of((2, 4)))
+    plan = solve(picture)
+    (whole,) = plan.assignments
+    left = dict(zip(("prefill", "decode"), map(int, kept.split(":")), strict=True))
+    slots = tuple(slot for slot in whole.slots if slot.rank < left[slot.role])
+    fewer = replace(plan, assignments=(replace(whole, slots=slots),))
+    told = any("do not keep the ratio" in text for text in verify(picture, fewer))
+    assert told is wrong
