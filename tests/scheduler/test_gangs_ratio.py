@@ -9,8 +9,11 @@ import pytest
 
 from scheduler.model import Gang
 from scheduler.ratio import rungs
+from scheduler.scale_out.case import case_of
+from scheduler.scale_out.words import unknown
 from scheduler.solve import solve
 from scheduler.solve.check import verify
+from scheduler.variants import offered
 from tests.objects import Object, node, pod, state_of
 from tests.workloads.disaggregated import PREFILL, Made, blocked, role, roles, whole_set
 from topology import keys
@@ -192,3 +195,26 @@ def test_a_gang_that_winds_down_keeps_no_ratio() -> None:
     made[-1]["status"] = {"phase": "Succeeded"}
     (gang,) = state_of([node("n1"), *made]).gangs()
     assert (gang.size, ladder(gang)) == (6, "")
+
+
+def test_what_a_gang_is_offered_keeps_the_ratio() -> None:
+    """Admission chooses when the first pods are created: a role that nobody has yet is like the others, and
+    a router that has none is not paced."""
+    asked: dict[str, Any] = {"role_min": "1", "roles": "prefill=2,decode=4,router=1"}
+    (gang,) = state_of([node("n1"), pod("p-0", "pd", role="prefill", **asked)]).gangs()
+    found = offered(gang)
+    assert {each.role: each.replica for each in found.podsets} == {
+        "prefill": 1,
+        "decode": 1,
+        "router": None,
+    }
+
+
+def test_advice_counts_the_step_that_the_gang_waits_for() -> None:
+    """1:1 is the minimum of the roles, but of four in all only 2:4 is enough: six nodes, not four."""
+    advice = [
+        unknown(case)
+        for gang in state_of([node("n1"), *pods(gang_min="4")]).gangs()
+        if (case := case_of(gang, None, ())) is not None
+    ]
+    assert [one.nodes for one in advice] == [6]

@@ -36,7 +36,7 @@ from tests.builders import (
     running_pod,
     snapshot,
 )
-from tests.solve.instances_ratio import paced
+from tests.solve.instances_ratio import homes, paced
 from topology import keys
 
 PLAIN = ("several", "roles", "elastic", "slices", "levels")
@@ -69,8 +69,8 @@ def thrown(dice: Random, kind: str) -> Snapshot:
     ]
     if kind in WRITTEN and dice.random() < 0.3:
         gangs[0] = _half_running(dice, drawn, kind)
-    if kind == "ratio":
-        gangs[0] = paced(dice, drawn, "g-0")
+    if kind == "ratio" and dice.random() < 0.4:
+        gangs[0] = paced(dice, drawn, "g-0", homes(dice, drawn))
     held = []
     runs_on = {member.node for members in gangs[0].podsets for member in members.running}
     open_ = [
@@ -107,6 +107,8 @@ def _fleet(dice: Random) -> Fleet:
 
 def request(dice: Random, drawn: Fleet, name: str, kind: str) -> Gang:
     """A random gang of ``kind`` for the fleet; its running members, if any, are on free nodes."""
+    if kind == "ratio":
+        return paced(dice, drawn, name)
     types = list(TYPES)
     dice.shuffle(types)
     running_on = _running(dice, drawn) if kind == "running" else []

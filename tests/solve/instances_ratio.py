@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -14,12 +14,9 @@ _SIZES = ((1, 2), (2, 4), (2, 4), (2, 3), (3, 4), (3, 1), (1, 4), (2, 2), (4, 2)
 """Prefill and decode replicas."""
 
 
-def paced(dice: Random, drawn: Fleet, name: str) -> Gang:
-    """An elastic gang that asks for about all the cards of one type.
-
-    In 40 % of all cases some members run: on the ladder, beside it, or too few.
-    """
-    running = _running(dice, drawn) if dice.random() < 0.4 else []
+def paced(dice: Random, drawn: Fleet, name: str, running: Sequence[str] = ()) -> Gang:
+    """An elastic gang that asks for about all the cards of one type; some members run on the nodes
+    ``running``: on the ladder, beside it, or too few."""
     cards = 1 if running else dice.choice((2, 2, 4))
     sets: list[PodSet] = []
     sizes = dice.choice(_SIZES)
@@ -38,7 +35,7 @@ def paced(dice: Random, drawn: Fleet, name: str) -> Gang:
     types = ("h100", "a100", "l4")
     total = sum(each.min_count for each in sets)
     most = sum(each.size for each in sets)
-    return gang(
+    made = gang(
         name,
         *sets,
         flavors=dice.sample(types, 3) if dice.random() < 0.3 else (),
@@ -47,10 +44,11 @@ def paced(dice: Random, drawn: Fleet, name: str) -> Gang:
         preferred=dice.choice((None, None, "rack", "host")),
         required=None if running else dice.choice((None, None, None, "rack", "block")),
     )
+    return replace(made, connector=dice.choice((None, "nixl")))
 
 
 def _role(
-    role: str, replicas: int, least: int, workers: int, cards: int, running: list[str]
+    role: str, replicas: int, least: int, workers: int, cards: int, running: Sequence[str]
 ) -> Iterator[PodSet]:
     if not workers:
         yield podset(role, replicas, gpus=cards, least=least, running=running, replica=1)
@@ -76,7 +74,7 @@ def _room(drawn: Fleet) -> int:
     return max(free.values(), default=0)
 
 
-def _running(dice: Random, drawn: Fleet) -> list[str]:
+def homes(dice: Random, drawn: Fleet) -> list[str]:
     """Up to three nodes of one rack, each with room for a member of every role."""
     free = [state for state in drawn.states if state.free[keys.NVIDIA_GPU] >= 4]
     if not free:

@@ -116,6 +116,11 @@ def test_the_text_says_the_next_step() -> None:
     assert reason.code is Code.INSUFFICIENT
     assert "6 of 6 members present, starts with 1 prefill and 1 decode; " in reason.message
     assert reason.numbers["membersToStart.decode"] == 1
+    # With a minimum of four in all it starts with 2:4, so it is one node short and not none.
+    plan = decide(fleet("r1(n1 n2 n3 n4 n5)"), replace(asked, min_members=4))
+    reason = answer(plan, "pd").reason
+    assert reason is not None
+    assert "starts with 2 prefill and 4 decode; 5 of 6 members fit " in reason.message
 
 
 def test_too_many_combinations_to_count() -> None:
@@ -175,3 +180,16 @@ def test_the_checker_refuses_what_is_off_the_ladder(kept: str, wrong: bool) -> N
     fewer = replace(plan, assignments=(replace(whole, slots=slots),))
     told = any("do not keep the ratio" in text for text in verify(picture, fewer))
     assert told is wrong
+
+
+def test_improved_part_by_part() -> None:
+    """Four gangs on twelve nodes, too many for the exact model: what is made of greedy's answer keeps the
+    ratios, too."""
+    sizes = ((2, 4), (3, 6), (4, 6), (2, 6))
+    gangs = [
+        gang(f"g{i}", *(podset(role, size, gpus=4, least=1, replica=1) for role, size in each))
+        for i, each in enumerate(zip(("prefill", "decode"), both, strict=True) for both in sizes)
+    ]
+    drawn = fleet("r1(a1 a2 a3 a4) r2(b1 b2 b3 b4) r3(c1 c2 c3 c4)")
+    plan = decide(drawn, *gangs, policy=Policy(exact_cells=1))
+    assert all(one.placed for one in plan.assignments)
