@@ -40,6 +40,8 @@ class Config:
     """Where the Lease and the Secret live."""
     kubeconfig: str = ""
     """Path of a kubeconfig; empty: in-cluster, else $KUBECONFIG or the default path."""
+    agents: str = "system:serviceaccount:muster-agents:muster-agent"
+    """User name of the agents that may report about their nodes; empty: nobody may."""
     guarded: bool = False
     """The kube-scheduler also sends plain pods that ask for vendor resources (design section 8)."""
     schedulers: tuple[str, ...] = ("default-scheduler",)

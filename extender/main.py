@@ -24,6 +24,7 @@ from extender.executor import Executor
 from extender.kube_writes import KubeWrites
 from extender.metrics import Metrics
 from extender.reporter import Reporter
+from extender.reports import KubeReports
 from extender.rest import build_app
 from extender.rpc import RpcServer, start_rpc
 from extender.service import Service
@@ -187,7 +188,7 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
     )
     await runner.setup()
     await web.TCPSite(runner, *_address(config.listen), ssl_context=tls.context).start()
-    rpc = await _start_rpc(config, service, tls)
+    rpc = await _start_rpc(config, service, tls, _reports(config, client, service))
     log.info("listening", https=config.listen, grpc=config.grpc_listen)
     watches = Watches(client, _emit(service), standard_sources(config.namespace))
     service.watch_counters = watches.counters
@@ -216,7 +217,15 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
         await runner.cleanup()
 
 
-async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> RpcServer | None:
+def _reports(config: Config, client: KubeClient, service: Service) -> KubeReports | None:
+    if not config.agents:
+        return None
+    return KubeReports(client, config.agents, service.not_ready, service.metrics.report)
+
+
+async def _start_rpc(
+    config: Config, service: Service, tls: certs.Serving, reports: KubeReports | None
+) -> RpcServer | None:
     if not config.grpc_listen:
         return None
     client_ca = await asyncio.to_thread(_read_bytes, config.client_ca)
@@ -226,6 +235,7 @@ async def _start_rpc(config: Config, service: Service, tls: certs.Serving) -> Rp
         tls,
         reflection=config.grpc_reflection,
         client_ca=client_ca,
+        reports=reports,
     )
 
 

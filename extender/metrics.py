@@ -84,6 +84,11 @@ DECLARED: Mapping[str, Metric] = {
     "muster_renominations_total": Metric(
         kind=Counter, help="Nominations that kube-scheduler had cleared and that were set again."
     ),
+    "muster_node_reports_total": Metric(
+        kind=Counter,
+        help="Reports of agents: written (something new, or due again), unchanged, failed.",
+        labels=("outcome",),
+    ),
     "muster_relists_total": Metric(
         kind=Counter, help="Full lists of a kind, the first included.", labels=("kind",)
     ),
@@ -101,6 +106,12 @@ DECLARED: Mapping[str, Metric] = {
     "muster_synced": Metric(kind=Gauge, help="1 once every watched kind was listed, else 0."),
     "muster_nodes": Metric(kind=Gauge, help="Nodes watched."),
     "muster_pods": Metric(kind=Gauge, help="Unfinished pods watched."),
+    "muster_nodes_reported": Metric(kind=Gauge, help="Nodes of which an agent has reported."),
+    "muster_node_problems": Metric(
+        kind=Gauge,
+        help="What is wrong on nodes, by agents' reports and their comparison with labels.",
+        labels=("code",),
+    ),
 }
 
 CAUSES: Mapping[str, str] = {
@@ -129,6 +140,9 @@ class Picture:
     reserved_slots: int = 0
     nodes: int = 0
     pods: int = 0
+    nodes_reported: int = 0
+    node_problems: Mapping[str, int] = field(default_factory=dict)
+    """Code -> number."""
     synced: bool = False
     leader: bool = False
     relists: Mapping[str, int] = field(default_factory=dict)
@@ -185,6 +199,10 @@ class Metrics:
         """A filter call got fewer nodes than it offered; ``cause`` is of a closed set."""
         self._count("muster_vetoes_total", cause.replace(" ", "_"))
 
+    def report(self, outcome: str) -> None:
+        """The report of a node was ``written``, ``unchanged`` or ``failed``."""
+        self._count("muster_node_reports_total", outcome)
+
     def renominated(self) -> None:
         """A lost nomination was set again."""
         self._count("muster_renominations_total")
@@ -204,10 +222,15 @@ class Metrics:
             ("muster_reserved_slots", now.reserved_slots),
             ("muster_nodes", now.nodes),
             ("muster_pods", now.pods),
+            ("muster_nodes_reported", now.nodes_reported),
             ("muster_synced", now.synced),
             ("muster_leader", now.leader),
         ):
             self._gauge(name).set(value)
+        problems = self._gauge("muster_node_problems")
+        problems.clear()
+        for code, count in now.node_problems.items():
+            problems.labels(code).set(count)
         self._follow("muster_relists_total", now.relists)
         self._follow("muster_reconnects_total", now.reconnects)
 

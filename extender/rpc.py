@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -15,10 +15,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection as grpc_reflection
 
+from extender import rpc_topology
 from extender.feed import GangView
 from extender.muster_v1 import placement_pb2 as pb
 from extender.muster_v1 import placement_pb2_grpc as pb_grpc
+from extender.muster_v1 import topology_pb2_grpc as pb_topology_grpc
+from extender.reports import Reports
 from extender.rpc_convert import gang_message, plan_response, scale_out
+from extender.rpc_topology import Topology
 from scheduler.advice import ScaleOut
 from scheduler.model import Plan
 from scheduler.plan_json import Advice
@@ -199,7 +203,15 @@ async def _until(
 class RpcServer:
     """A running server; made by ``start_rpc``."""
 
-    def __init__(self, server: grpc.aio.Server, placement: Placement, service: GangService) -> None:
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        placement: Placement,
+        service: GangService,
+        names: Sequence[str],
+    ) -> None:
+        self._names = tuple(names)
+        """Of the services, for their health."""
         self._server = server
         self._placement = placement
         self._service = service
@@ -229,7 +241,7 @@ class RpcServer:
     async def _report(self) -> None:
         states = health_pb2.HealthCheckResponse
         state = states.NOT_SERVING if self._service.not_ready() else states.SERVING
-        for name in ("", SERVICE):
+        for name in ("", *self._names):
             await self._health.set(name, state)
 
 
@@ -240,8 +252,10 @@ async def start_rpc(
     *,
     reflection: bool = False,
     client_ca: bytes = b"",
+    reports: Reports | None = None,
 ) -> RpcServer:
     """Serve on ``address`` (``host:port``); with ``client_ca`` (PEM) clients need a certificate of it.
+    ``reports``: what takes the reports of nodes; without it they are not served.
 
     ``tls`` None is plain text, for loopback only. Raises ``ValueError`` for plain text elsewhere and
     ``RuntimeError`` when the port is taken.
@@ -251,10 +265,14 @@ async def start_rpc(
     server = grpc.aio.server(options=_OPTIONS)
     placement = Placement(service)
     pb_grpc.add_PlacementServiceServicer_to_server(placement, server)  # type: ignore[no-untyped-call]  # generated
-    rpc = RpcServer(server, placement, service)
+    names = [SERVICE]
+    if reports is not None:
+        pb_topology_grpc.add_TopologyServiceServicer_to_server(Topology(reports), server)  # type: ignore[no-untyped-call]  # generated
+        names.append(rpc_topology.SERVICE)
+    rpc = RpcServer(server, placement, service, names)
     if reflection:
-        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        grpc_reflection.enable_server_reflection((*names, grpc_reflection.SERVICE_NAME), server)
+        exposed = (*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        grpc_reflection.enable_server_reflection((*exposed, grpc_reflection.SERVICE_NAME), server)
     if tls is None:
         server.add_insecure_port(address)
     else:

@@ -333,3 +333,7 @@ GANG_ANNOTATIONS = frozenset(
     }
 )  # fmt: skip
 """With ``GANG_LABELS``: what in anybody's pod template makes its pods members of a gang."""
+
+# Kubernetes: where the pod of a service account's token runs, in the answer to a TokenReview (KEP 4193)
+TOKEN_NODE = "authentication.kubernetes.io/node-name"
+TOKEN_NODE_UID = "authentication.kubernetes.io/node-uid"

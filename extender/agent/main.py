@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import json
 import os
+import signal
 import socket
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,11 +48,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="run the vendors' tools (default: if the root is /)",
     )
+    parser.add_argument("--server", metavar="HOST:PORT", help="the service's gRPC address")
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE", help="authority of its certificate; none: plain text"
+    )
+    parser.add_argument(
+        "--token", type=Path, metavar="FILE", help="token of the agent's service account"
+    )
+    parser.add_argument(
+        "--interval", type=float, default=30, metavar="SECONDS", help="between scans (default: 30)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one report, or report until SIGTERM."""
-    print(_shown(node_topology(_node(args), collect(args)), args.output))
+    if args.once:
+        print(_shown(node_topology(_node(args), collect(args)), args.output))
+        return 0
+    if not args.server:
+        print(
+            "muster agent: give --server HOST:PORT to report, or --once to print", file=sys.stderr
+        )
+        return 2
+    return asyncio.run(_report(args))
+
+
+async def _report(args: argparse.Namespace) -> int:
+    from extender import logs
+    from extender.agent.stream import Reporter, Target, Timing
+
+    logs.configure("info", json=not sys.stderr.isatty())
+
+    async def status() -> dict[str, Any]:
+        found: dict[str, Any] = document(await asyncio.to_thread(collect, args))
+        return found
+
+    reporter = Reporter(
+        _node(args),
+        status,
+        Target(address=args.server, ca=args.ca, token=args.token),
+        Timing(scan=args.interval),
+    )
+    work = asyncio.create_task(reporter.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
     return 0
 
 

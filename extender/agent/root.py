@@ -63,7 +63,9 @@ class Root:
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def space(self, path: str) -> tuple[int, int] | None:
-        """See ``Files``."""
+        """See ``Files``; None for a file system of the host that is not mounted below our root."""
+        if self._root and not os.path.ismount(self._root + path):
+            return None
         try:
             found = os.statvfs(self._root + path)
         except (OSError, ValueError):

@@ -21,7 +21,7 @@ class ReportResponse(_message.Message):
     def __init__(self, changed: _Optional[bool] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("schema", "collected_at", "boot_id", "collector", "accelerators", "nics", "links", "domains", "scale_up", "disks", "memory", "caches", "problems")
+    __slots__ = ("schema", "collected_at", "boot_id", "collector", "accelerators", "nics", "links", "domains", "scale_up", "disks", "memory", "caches", "problems", "summary")
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_AT_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class NodeReport(_message.Message):
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     CACHES_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
     schema: int
     collected_at: str
     boot_id: str
@@ -48,7 +49,18 @@ class NodeReport(_message.Message):
     memory: Memory
     caches: _containers.RepeatedCompositeFieldContainer[CachedModel]
     problems: _containers.RepeatedCompositeFieldContainer[NodeProblem]
-    def __init__(self, schema: _Optional[int] = ..., collected_at: _Optional[str] = ..., boot_id: _Optional[str] = ..., collector: _Optional[_Union[Collector, _Mapping]] = ..., accelerators: _Optional[_Iterable[_Union[Accelerator, _Mapping]]] = ..., nics: _Optional[_Iterable[_Union[Nic, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., domains: _Optional[_Iterable[_Union[DomainOfNode, _Mapping]]] = ..., scale_up: _Optional[str] = ..., disks: _Optional[_Iterable[_Union[Disk, _Mapping]]] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., caches: _Optional[_Iterable[_Union[CachedModel, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[NodeProblem, _Mapping]]] = ...) -> None: ...
+    summary: Summary
+    def __init__(self, schema: _Optional[int] = ..., collected_at: _Optional[str] = ..., boot_id: _Optional[str] = ..., collector: _Optional[_Union[Collector, _Mapping]] = ..., accelerators: _Optional[_Iterable[_Union[Accelerator, _Mapping]]] = ..., nics: _Optional[_Iterable[_Union[Nic, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., domains: _Optional[_Iterable[_Union[DomainOfNode, _Mapping]]] = ..., scale_up: _Optional[str] = ..., disks: _Optional[_Iterable[_Union[Disk, _Mapping]]] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., caches: _Optional[_Iterable[_Union[CachedModel, _Mapping]]] = ..., problems: _Optional[_Iterable[_Union[NodeProblem, _Mapping]]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ...) -> None: ...
+
+class Summary(_message.Message):
+    __slots__ = ("accelerators", "nics", "problems")
+    ACCELERATORS_FIELD_NUMBER: _ClassVar[int]
+    NICS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    accelerators: str
+    nics: str
+    problems: str
+    def __init__(self, accelerators: _Optional[str] = ..., nics: _Optional[str] = ..., problems: _Optional[str] = ...) -> None: ...
 
 class Collector(_message.Message):
     __slots__ = ("name", "version", "root")

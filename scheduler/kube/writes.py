@@ -13,7 +13,7 @@ from typing import Any
 
 from scheduler.keys import GATE, TOUCHED
 from scheduler.kube.client import MERGE, STRATEGIC, UNREACHABLE, ApiError, KubeClient, Object
-from scheduler.kube.resources import FOREIGN, GANGS, PODS
+from scheduler.kube.resources import FOREIGN, GANGS, NODE_TOPOLOGIES, PODS
 from scheduler.model import Resize
 
 
@@ -301,6 +301,12 @@ async def delete_gang(client: KubeClient, namespace: str, name: str, uid: str) -
     except ApiError as error:
         return Result(outcome=_pod_outcome(error), message=error.message)
     return Result(outcome=Outcome.DONE)
+
+
+async def apply_node_topology(client: KubeClient, manifest: Mapping[str, Any]) -> Object:
+    """Create or replace what a node reports about itself. Raises ``ApiError``."""
+    path = NODE_TOPOLOGIES.path(name=manifest["metadata"]["name"])
+    return await client.apply(path, manifest, "muster")
 
 
 async def _patch_pod(

@@ -12,6 +12,7 @@ import pytest
 
 from extender.certs import SecretStore, Serving
 from extender.places import placeholder
+from extender.reports import KubeReports
 from scheduler import keys
 from scheduler.foreign import LEADER_WORKER_SET, LLMAZ_SERVICE
 from scheduler.gang_object import gang_manifest
@@ -28,6 +29,7 @@ from scheduler.model import GangAssignment, Resize, Slot
 from scheduler.reservation import Reservation, State
 from simulations.controlplane import ApiError as RefusedError
 from simulations.controlplane import Cluster
+from tests.manifests.agents import AGENT, agent_token
 from tests.manifests.test_writes import create_pod, small_gang
 from topology.keys import NVIDIA_GPU, SCHEDULING_GROUP
 from topology.resources import Resources
@@ -114,6 +116,10 @@ async def write_everything(client: KubeClient, cluster: Cluster, space: str) -> 
     now = datetime.datetime.now(datetime.UTC)
     assert await serving.refresh(now)
     assert await serving.refresh(now + datetime.timedelta(days=61))
+    reports = KubeReports(client, AGENT, lambda: ())
+    speaker = await reports.identify(agent_token(cluster, "m1"))
+    assert speaker.node == "m1"
+    assert await reports.take(speaker, {"schema": 1})
 
 
 async def record_events(client: KubeClient, pod: PodRef) -> None:

@@ -18,7 +18,7 @@ from topology.scan.models import read_models
 from topology.scan.nics import hardware, read_nics
 from topology.scan.outputs import Matrix
 from topology.scan.pci import FARTHEST, read_devices
-from topology.scan.report import Collector, Device, Finding, Link, Place, Report
+from topology.scan.report import Collector, Device, Finding, Link, Place, Report, summary
 from topology.scan.storage import read_disks, read_memory, tier_of
 
 MODEL_DIRS = ("/mnt/models", "/workspace/models")
@@ -60,6 +60,13 @@ def scan(files: Files, settings: Settings) -> Report:
         for cache in read_models(host, settings.model_dirs)
     )
     domains = {card.domain for card in accelerators}
+    problems = (
+        *findings.of_accelerators(accelerators, told),
+        *findings.of_npus(accelerators, outputs.read_hccn(host.text(outputs.HCCN) or "")),
+        *findings.of_nics(nics, accelerators),
+        *unread,
+        *_unread(host, told),
+    )
     return Report(
         collected_at=settings.collected_at,
         boot_id=host.text(_BOOT) or "",
@@ -72,13 +79,8 @@ def scan(files: Files, settings: Settings) -> Report:
         disks=disks,
         memory=read_memory(host),
         caches=caches,
-        problems=(
-            *findings.of_accelerators(accelerators, told),
-            *findings.of_npus(accelerators, outputs.read_hccn(host.text(outputs.HCCN) or "")),
-            *findings.of_nics(nics, accelerators),
-            *unread,
-            *_unread(host, told),
-        ),
+        problems=problems,
+        summary=summary(accelerators, nics, problems),
     )
 
 

@@ -14,7 +14,7 @@ from topology.scan.files import Host, whole
 from topology.scan.pci import PciDevice, address_in, numa_node
 
 _INFINIBAND, _NET = "/sys/class/infiniband", "/sys/class/net"
-_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*Gb/sec")
+_RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*Gb/sec")
 _ETHERNET_TYPE = "1"  # ARPHRD_ETHER
 _UP_BY_OPERSTATE = {"up": "ACTIVE", "down": "DOWN"}
 _MAX_GIDS = 256

@@ -6,7 +6,8 @@ those of the JSON in camel case (facts: node report schema); sizes are bytes, ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +15,7 @@ from topology.model import Nic
 
 SCHEMA = 1
 """Version of the JSON."""
+_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,15 @@ class Collector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The report in a line, for ``kubectl get nodetopologies``."""
+
+    accelerators: str = ""
+    nics: str = ""
+    problems: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything about one node at one moment."""
 
@@ -138,19 +149,58 @@ class Report:
     memory: Memory | None = None
     caches: tuple[Cache, ...] = ()
     problems: tuple[Finding, ...] = ()
+    summary: Summary = Summary()
+
+
+def summary(
+    accelerators: Sequence[Device], nics: Sequence[Nic], problems: Sequence[Finding]
+) -> Summary:
+    """Such as ``8 NVIDIA H100 80GB HBM3``, ``7 of 8 up, 400 Gb/s`` (of compute NICs), ``1: LinkDown``."""
+    models = Counter(card.model for card in accelerators)
+    ports = [nic for nic in nics if nic.compute]
+    up = sum(nic.up for nic in ports)
+    rates = {nic.rate_gbps for nic in ports if nic.up and nic.rate_gbps}
+    told = f"{up} of {len(ports)} up" if up < len(ports) else str(up)
+    return Summary(
+        accelerators=", ".join(f"{count} {model}" for model, count in sorted(models.items())),
+        nics=(told + (f", {max(rates):g} Gb/s" if rates else "")) if ports else "",
+        problems=f"{len(problems)}: {problems[0].code}" if problems else "",
+    )
+
+
+def essence(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A report's JSON without what changes all the time: times, free memory and free space.
+
+    Two reports of one essence say the same about the node.
+    """
+    disks = [_less(disk, "freeBytes") for disk in status.get("disks", ())]
+    caches = [_less(cache, "checkedAt") for cache in status.get("caches", ())]
+    memory = _less(status.get("memory", {}), "availableBytes")
+    return {**_less(status, "collectedAt"), "disks": disks, "caches": caches, "memory": memory}
+
+
+def _less(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != name}
 
 
 def document(value: Any) -> Any:
-    """A value of this module as JSON: camel case, without what is unknown, empty, or false by default."""
+    """A value of this module as JSON: camel case, without what is unknown, empty, or false by default.
+
+    What JSON, protobuf or Kubernetes could not carry goes: numbers beyond 64 bits, halves of characters.
+    """
     if isinstance(value, tuple):
         return [document(item) for item in value]
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, int) and not -_LIMIT <= value < _LIMIT:
+        return None
     if isinstance(value, Mapping) or not hasattr(value, "__dataclass_fields__"):
         return value
-    found = ((item, getattr(value, item.name)) for item in fields(value))
+    found = ((item, document(getattr(value, item.name))) for item in fields(value))
     return {
-        camel(item.name): document(held)
+        camel(item.name): held
         for item, held in found
-        if held not in (None, "", ()) and not (held is False and item.default is False)
+        if held not in (None, "", [], {}) and not (held is False and item.default is False)
     }
 
 
