@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from extender.metrics import Picture
+from scheduler.agreement import SCALE_UP
 from scheduler.gang_object import Phase
 from scheduler.ledger import Ledger
 from scheduler.reservation import HOLDING
@@ -14,6 +15,22 @@ from scheduler.state import ClusterState
 
 if TYPE_CHECKING:
     from scheduler.kube.reflector import Counters
+
+
+DISAGREE, OTHER = "SourcesDisagree", "Other"
+"""Codes of a node's problems that have none of their own: sources of topology that contradict each other."""
+
+
+def _codes(state: ClusterState) -> Counter[str]:
+    """Problems of nodes by code: a scanner's word such as LinkDown, else one of the two above."""
+    levels = {*state.levels, SCALE_UP}
+    found: Counter[str] = Counter()
+    for problem in state.problems():
+        if problem.subject.startswith("Node "):
+            word = problem.field.isalpha() and problem.field[:1].isupper()
+            other = DISAGREE if problem.field in levels else OTHER
+            found[problem.field if word else other] += 1
+    return found
 
 
 def picture(
@@ -36,6 +53,8 @@ def picture(
         reserved_slots=sum(len(reservation.holds) for reservation in held),
         nodes=len(state.nodes),
         pods=len(state.pods),
+        nodes_reported=state.reported,
+        node_problems=_codes(state),
         synced=synced,
         leader=leader,
         relists={kind: counters.lists for kind, counters in watched.items()},

@@ -16,11 +16,12 @@ from scheduler.fork import Forkable
 from scheduler.keys import TOPOLOGY_SOURCE
 from scheduler.leaf_groups import LeafGroups
 from scheduler.surveys import Surveys
+from topology import measured
 from topology.fabric import Fabric, set_name
 from topology.keys import HOSTNAME
 from topology.model import SCALE_UP, Node, PathStep, Problem
 from topology.nodes import read_node
-from topology.sources import Hierarchies, Said, degraded, hypernode, scale_up
+from topology.sources import Hierarchies, Said, agent, degraded, hypernode, scale_up
 from topology.sources.documents import documents
 from topology.sources.hierarchy import Hierarchy
 from topology.sources.survey import Position, Rank
@@ -29,7 +30,8 @@ from topology.untyped import mapping, strings, text
 
 Object = Mapping[str, Any]
 TOPOLOGY, HYPER_NODE, CONFIG_MAP = "Topology", "HyperNode", "ConfigMap"
-OF_THE_NETWORK = frozenset({TOPOLOGY, HYPER_NODE, CONFIG_MAP})
+NODE_TOPOLOGY = "NodeTopology"
+OF_THE_NETWORK = frozenset({TOPOLOGY, HYPER_NODE, CONFIG_MAP, NODE_TOPOLOGY})
 """Kinds that say where nodes stand; a ConfigMap only with the label ``scheduler.keys.TOPOLOGY_SOURCE``."""
 _FLAT = Hierarchies()
 _FEW = 16
@@ -48,7 +50,7 @@ class Changes:
 
 
 class Fleet(Forkable):
-    """Nodes, Topology and HyperNode objects and documents about the network."""
+    """Nodes, their own reports, Topology and HyperNode objects and documents about the network."""
 
     def __init__(self, presets: Sequence[Hierarchy]) -> None:
         self.nodes: dict[str, Node] = {}
@@ -60,6 +62,7 @@ class Fleet(Forkable):
         self._bare: dict[str, Node] = {}
         self._objects: dict[str, dict[str, Object]] = {TOPOLOGY: {}, HYPER_NODE: {}}
         self._hypernodes = hypernode.HyperNodes()
+        self._scans: dict[str, agent.Scan] = {}
         self._surveys = Surveys()
         self._groups = LeafGroups()
         self._agreement = Agreement()
@@ -122,6 +125,8 @@ class Fleet(Forkable):
         if kind == CONFIG_MAP:
             ours = TOPOLOGY_SOURCE in strings(mapping(obj.get("metadata")).get("labels"))
             return self._surveys.take(_subject(obj), documents(obj) if ours and not deleted else ())
+        if kind == NODE_TOPOLOGY:
+            return self._take_scan(obj, deleted)
         name, known = text(mapping(obj.get("metadata")).get("name")), self._objects[kind]
         now = None if deleted else {"metadata": {"name": name}, "spec": obj.get("spec")}
         if now == known.get(name):
@@ -136,10 +141,28 @@ class Fleet(Forkable):
         self._stale = True
         return True
 
+    def _take_scan(self, obj: Object, deleted: bool) -> bool:
+        name = text(mapping(obj.get("metadata")).get("name"))
+        before, now = self._scans.get(name), None if deleted else agent.read(obj)
+        if now == before:
+            return False
+        if now is None:
+            del self._scans[name]
+        else:
+            self._scans[name] = now
+        if before is None or now is None or before.position != now.position:
+            self._moved.add(name)
+        else:
+            self._changed.add(name)
+        self._surveys.take_guids(name, now.guids if now else frozenset())
+        return True
+
     def known(self, kind: str) -> list[tuple[str, str]]:
         """(namespace, name) of the objects of a kind."""
         if kind == "Node":
             return [("", name) for name in self._bare]
+        if kind == NODE_TOPOLOGY:
+            return [("", name) for name in self._scans]
         if kind in self._objects:
             return [("", name) for name in self._objects[kind]]
         names = (subject.removeprefix(f"{CONFIG_MAP} ") for subject in self._surveys.subjects)
@@ -165,8 +188,9 @@ class Fleet(Forkable):
         return found
 
     def hosts(self) -> Iterator[Object]:
-        """A Node object for every host that a document knows, by name."""
-        for name, about in sorted(self._surveys.hosts().items()):
+        """A Node object for every host that a document or a scan knows, by name."""
+        scanned: dict[str, Mapping[str, Any]] = {name: {} for name in self._scans}
+        for name, about in sorted({**scanned, **self._surveys.hosts()}.items()):
             yield {
                 "apiVersion": "v1",
                 "kind": "Node",
@@ -222,7 +246,8 @@ class Fleet(Forkable):
         names = [
             each for each in _names(node) if each == name.lower() or len(self._named[each]) == 1
         ]
-        found = self._surveys.said(names)
+        scan = self._scans.get(name)
+        found = [*([scan.position] if scan else ()), *self._surveys.said(names)]
         position = self._hypernodes.position(name, node.labels)
         return [*found, position] if position else found
 
@@ -317,9 +342,11 @@ class Fleet(Forkable):
         if node is None:
             return None
         said = self._said[name]
+        scan = self._scans.get(name)
         asked = any(key.key == SCALE_UP for key in self.hierarchies.extra)
         problems = (
             *node.problems,
+            *(measured.problems(node, scan.cards) if scan else ()),
             *degraded.problems(name, node.labels),
             *(problem for position in said for problem in position.problems),
         )
@@ -327,6 +354,7 @@ class Fleet(Forkable):
             node,
             path=self.hierarchies.path(self._labels(name, whole=asked), self._heard[name]),
             scale_up=_scale_up(node, said),
+            links=scan.nics if scan else (),
             problems=problems,
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from scheduler.card_kinds import kinds_of
 from scheduler.flavors import FlavorObject, read_flavor_object
-from scheduler.fleet import OF_THE_NETWORK, Fleet
+from scheduler.fleet import NODE_TOPOLOGY, OF_THE_NETWORK, Fleet
 from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.foreign import OPEN_MODEL, ForeignObjects, identity
 from scheduler.fork import Forkable
@@ -263,6 +263,16 @@ class ClusterState(Forkable):
     def hosts(self) -> Iterator[Object]:
         """Nodes as documents about the network know them, with what these say of labels and capacity."""
         return self._fleet.hosts()
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels of the fleet, outermost first."""
+        return self._fleet.tree.levels
+
+    @property
+    def reported(self) -> int:
+        """Nodes of which a scanner has reported."""
+        return len(self._fleet.known(NODE_TOPOLOGY))
 
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with nodes, topologies, flavors and pods."""

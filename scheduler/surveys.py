@@ -24,6 +24,7 @@ class Surveys(Forkable):
         self._read: dict[str, tuple[Survey, ...]] = {}
         self._said: dict[str, dict[tuple[str, int], Position]] = {}
         self._guids: dict[str, str] = {}
+        self._scanned: dict[str, frozenset[str]] = {}
         self._others = False
         self._changed = False
         self._fabrics: tuple[Fabric, ...] = ()
@@ -46,6 +47,12 @@ class Surveys(Forkable):
         self._changed = True
         self._others |= guids != [survey.guids for survey in self._read.get(subject, ())]
         return True
+
+    def take_guids(self, node: str, guids: frozenset[str]) -> None:
+        """Node GUIDs of the adapters that were seen on the node itself."""
+        if self._scanned.get(node, frozenset()) != guids:
+            self._scanned[node] = guids
+            self._others = True
 
     def said(self, names: Sequence[str]) -> list[Position]:
         """What each document says of the node with one of these names, the first that it knows."""
@@ -131,12 +138,14 @@ class Surveys(Forkable):
 
     def _find_adapters(self) -> None:
         self._others = False
-        guids = {
+        scanned = {guid: node for node in sorted(self._scanned) for guid in self._scanned[node]}
+        named = {
             guid: name
             for subject in sorted(self._read, reverse=True)
             for survey in self._read[subject]
             for guid, name in survey.guids.items()
         }
+        guids = {**named, **scanned}
         if guids != self._guids:
             self._guids = guids
             for subject in list(self._read):

@@ -41,6 +41,7 @@ def test_every_event_is_counted_once() -> None:
     metrics.lost("pod llama-0 could not be bound to n1: Conflict", aborted=True)
     metrics.veto("in-tree filters refused the nominated node")
     metrics.renominated()
+    metrics.report("written")
     found = samples(metrics)
     for name in (
         *(f"muster_verb_seconds_count|{verb}" for verb in VERBS),
@@ -53,6 +54,7 @@ def test_every_event_is_counted_once() -> None:
         "muster_gangs_aborted_total|binding_failed",
         "muster_vetoes_total|in-tree_filters_refused_the_nominated_node",
         "muster_renominations_total",
+        "muster_node_reports_total|written",
     ):
         assert found[name] == 1, name
     assert found["muster_gang_bound_seconds_sum"] == 1.5
@@ -79,11 +81,16 @@ def test_gauges_show_the_moment_of_the_reading() -> None:
         synced=True,
         leader=True,
         relists={"Pod": 1},
+        nodes_reported=60,
+        node_problems={"LinkDown": 2},
     )
     assert samples(metrics)["muster_gangs|Waiting|Insufficient"] == 2
+    assert samples(metrics)["muster_node_problems|LinkDown"] == 2
+    assert samples(metrics)["muster_nodes_reported"] == 60
     metrics.picture = lambda: Picture(gangs={("Bound", ""): 3}, relists={"Pod": 3})
     found = samples(metrics)
     assert "muster_gangs|Waiting|Insufficient" not in found
+    assert "muster_node_problems|LinkDown" not in found
     assert found["muster_gangs|Bound|"] == 3
     assert found["muster_relists_total|Pod"] == 3
     assert found["muster_leader"] == 0

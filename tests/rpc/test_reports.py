@@ -21,13 +21,19 @@ from extender.muster_v1.topology_pb2_grpc import TopologyServiceStub
 from extender.reports import AUDIENCE, REFRESH_SECONDS, KubeReports
 from extender.rpc import start_rpc
 from extender.rpc_topology import as_json, as_message
+from extender.tools.inputs import understand
+from extender.tools.topology import topology_document
 from scheduler.kube.client import KubeClient
+from scheduler.policy import Policy
+from scheduler.snapshot_json import dump
+from scheduler.snapshot_json import load as load_snapshot
 from simulations.controlplane.processes import free_ports
 from tests.rpc.client import SECONDS, Code
 from tests.rpc.reports import ACCOUNT, FakeApi
 from tests.rpc.service import Values
 from tests.scan.test_trees import JUNK, LEAVES
 from tests.scan.trees import NAMES, load, put, scanned
+from topology.keys import NVIDIA_COUNT, NVIDIA_GPU, NVIDIA_PRODUCT
 from topology.scan.report import document, essence
 
 PATH = "/apis/muster.dev/v1alpha1/nodetopologies"
@@ -101,6 +107,32 @@ def test_a_report_becomes_a_node_topology() -> None:
             ],
         }
         assert server.api.reviewed == [{"token": "agent@n1", "audiences": [AUDIENCE]}]
+
+    on_server(do)
+
+
+def test_a_dead_link_shows_in_the_fleet() -> None:
+    """From the host's files through the service to `muster topology`: the port, its rail, and the problem."""
+    labels = {NVIDIA_PRODUCT: "NVIDIA-H100-80GB-HBM3", NVIDIA_COUNT: "8"}
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "n1", "labels": labels},
+        "status": {"allocatable": {NVIDIA_GPU: "8"}},
+    }
+
+    async def do(server: Server) -> None:
+        status = document(scanned(load("dead-link")["tree"]))
+        await send(server, as_message("n1", status))
+        inputs = understand([node, server.api.objects[f"{PATH}/n1"]])
+        assert topology_document(inputs)["nodes"]["n1"]["problems"] == [
+            "Node n1: LinkDown: mlx5_5 is DOWN, Polling; it should be ACTIVE, LinkUp",
+            "Node n1: SlowLink: mlx5_10 runs at 200 Gb/s, its peers at 400 Gb/s",
+        ]
+        (state,) = inputs.snapshot.nodes
+        down = [(nic.device, nic.rail) for nic in state.node.links if nic.compute and not nic.up]
+        assert down == [("mlx5_5", 3)]
+        assert load_snapshot(dump(inputs.snapshot, Policy()))[0] == inputs.snapshot, "it replays"
 
     on_server(do)
 

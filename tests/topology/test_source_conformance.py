@@ -17,7 +17,7 @@ from topology.sources.documents import SOURCES, recognised
 from topology.sources.node_labels import PRESETS, applying
 from topology.sources.survey import Document
 
-OBJECT_SOURCES = ("hypernode", "kueue", "labels")
+OBJECT_SOURCES = ("agent", "hypernode", "kueue", "labels")
 """Sources that are no documents: objects of the cluster."""
 
 
