@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from extender.metrics import Picture
-from scheduler.agreement import SCALE_UP
 from scheduler.gang_object import Phase
 from scheduler.ledger import Ledger
 from scheduler.reservation import HOLDING
 from scheduler.state import ClusterState
+from topology.model import SCALE_UP
 
 if TYPE_CHECKING:
     from scheduler.kube.reflector import Counters
