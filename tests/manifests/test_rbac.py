@@ -17,7 +17,7 @@ from scheduler import keys
 from scheduler.foreign import LEADER_WORKER_SET, LLMAZ_SERVICE
 from scheduler.gang_object import gang_manifest
 from scheduler.kube import writes
-from scheduler.kube.client import ApiError, KubeClient
+from scheduler.kube.client import APPLY, ApiError, KubeClient
 from scheduler.kube.events import EventRecorder
 from scheduler.kube.lease import LeaderElection, LeaseTiming
 from scheduler.kube.manifests import control_plane_manifests, load_manifests
@@ -60,6 +60,8 @@ class Recording(KubeClient):
             resource = parts[0] + (f"/{parts[2]}" if len(parts) > 2 else "")
             verb = VERBS.get(method) or ("get" if len(parts) > 1 else "list")
             self.used.add((space, group, resource, "watch" if "watch" in query else verb))
+            if rest[2] == APPLY:  # makes the object where there is none
+                self.used.add((space, group, resource, "create"))
         return super()._send(method, path, *rest)
 
 
