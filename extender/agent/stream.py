@@ -76,11 +76,14 @@ class Reporter:
             try:
                 await self._stream()
                 wait = self._timing.first_wait
+                continue
             except grpc.aio.AioRpcError as error:
                 log.warning("report not taken", code=error.code().name, details=error.details())
-                # Agents of a whole fleet must not come back in step.
-                await asyncio.sleep(wait * random.uniform(0.5, 1.5))
-                wait = min(2 * wait, _LONGEST_WAIT)
+            except OSError as error:  # the token or the authority is not mounted yet
+                log.warning("report not taken", details=str(error))
+            # Agents of a whole fleet must not come back in step.
+            await asyncio.sleep(wait * random.uniform(0.5, 1.5))
+            wait = min(2 * wait, _LONGEST_WAIT)
 
     async def _stream(self) -> None:
         async with await self._channel() as channel:

@@ -208,10 +208,9 @@ def test_a_server_that_cannot_write_says_so() -> None:
 
 
 def test_the_agent_reports_changes_and_comes_back(tmp_path: Path) -> None:
-    """An expired token, streams that end, a link that heals: the object follows, written once per change."""
+    """No token yet, an expired one, streams that end, a link that heals: written once per change."""
     states = [STATUS]
     token = tmp_path / "token"
-    token.write_text("bad@n1\n")
 
     async def collect() -> dict[str, Any]:
         return dict(states[-1])
@@ -224,8 +223,10 @@ def test_the_agent_reports_changes_and_comes_back(tmp_path: Path) -> None:
             Timing(scan=0.01, refresh=60, stream=0.2, first_wait=0.01),
         )
         task = asyncio.create_task(agent.run())
-        await asyncio.sleep(0.1)
-        assert server.api.writes == 0, "the token has expired"
+        await asyncio.sleep(0.05)
+        token.write_text("bad@n1\n")
+        await until(lambda: bool(server.api.reviewed))
+        assert server.api.writes == 0, "no token first, then an expired one"
         token.write_text("agent@n1\n")
         await until(lambda: server.api.writes == 1)
         await asyncio.sleep(0.5)
