@@ -98,7 +98,7 @@ class Cache:
     state: str
     """``Complete`` or ``Partial``."""
     tier: str = ""
-    """As ``Disk.tier``."""
+    """memory, nvme, ssd, hdd or network."""
     source: str
     """The layout: huggingface, modelscope, kserve or plain."""
     checked_at: str = ""

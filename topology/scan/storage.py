@@ -31,6 +31,7 @@ _SKIPPED = ("/proc", "/sys", "/dev", "/run", "/boot", "/snap", "/var/lib/kubelet
 _KIB = 1024
 _MAX_MOUNTS = 64
 _VIRTUAL = ("vd", "xvd")
+_COPY_TIERS = {"tmpfs": "memory", "unknown": ""}
 
 
 def read_memory(host: Host) -> Memory | None:
@@ -61,9 +62,10 @@ def read_disks(host: Host) -> tuple[Disk, ...]:
 
 
 def tier_of(path: str, disks: tuple[Disk, ...]) -> str:
-    """The tier of the file system that holds ``path``; empty when unknown."""
+    """The tier of a copy at ``path``, ``memory`` on a RAM disk; empty when unknown."""
     inside = [d for d in disks if path == d.mount or path.startswith(f"{d.mount.rstrip('/')}/")]
-    return max(inside, key=lambda disk: len(disk.mount)).tier if inside else ""
+    tier = max(inside, key=lambda disk: len(disk.mount)).tier if inside else ""
+    return _COPY_TIERS.get(tier, tier)
 
 
 def _mounts(host: Host) -> Iterator[tuple[str, str, str]]:
