@@ -22,7 +22,14 @@ from scheduler.kube.events import EventRecorder
 from scheduler.kube.lease import LeaderElection, LeaseTiming
 from scheduler.kube.manifests import control_plane_manifests, load_manifests
 from scheduler.kube.reflector import Reflector
-from scheduler.kube.resources import CACHES, FOREIGN, PODS, TOPOLOGIES, Resource
+from scheduler.kube.resources import (
+    CACHES,
+    FOREIGN,
+    HYPER_NODES,
+    PODS,
+    TOPOLOGIES,
+    Resource,
+)
 from scheduler.kube.watches import standard_sources
 from scheduler.kube.writes import PodRef
 from scheduler.model import GangAssignment, Resize, Slot
@@ -160,7 +167,7 @@ async def lead(client: KubeClient, replica: PodRef) -> None:
 
 OTHERS = tuple(
     resource
-    for resource in (TOPOLOGIES, *CACHES, *FOREIGN)
+    for resource in (TOPOLOGIES, HYPER_NODES, *CACHES, *FOREIGN)
     if resource.group not in ("apps", SCHEDULING_GROUP)
 )
 """Kinds of others, which a cluster serves only with their definitions."""
