@@ -103,6 +103,8 @@ def test_a_dead_link_is_a_problem_until_it_heals(rig: Rig, tmp_path: Path) -> No
         assert not any("LinkDown" in problem for problem in problems(rig, node))
         api.wait_for("the metric", lambda: count(rig, "LinkDown") == before, 10)
         assert process.poll() is None, "one process all the time"
+    rig.delete_node(node)
+    api.wait_for("the report to go with its Node", lambda: not reported(rig, node), 60)
 
 
 def test_an_agent_cannot_speak_for_another_node(rig: Rig, tmp_path: Path) -> None:

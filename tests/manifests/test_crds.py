@@ -11,8 +11,9 @@ import pytest
 from scheduler.flavors import read_flavor_object
 from scheduler.keys import API_VERSION
 from scheduler.kube.manifests import load_manifests
-from scheduler.kube.resources import FLAVORS
+from scheduler.kube.resources import FLAVORS, NODE_TOPOLOGIES
 from simulations.controlplane import ApiError, Binaries, Cluster
+from tests.scan.trees import NAMES, load
 from topology.keys import NVIDIA_GPU
 
 pytestmark = pytest.mark.e2e
@@ -100,6 +101,21 @@ def test_a_wrong_flavor_is_refused_with_the_field(
         stored(manifests_cluster, {**GOOD, field: value})
     assert f"spec.{field}" in caught.value.message
     assert text in caught.value.message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_report_is_stored_whole(manifests_cluster: Cluster, name: str) -> None:
+    """Nothing that an agent can find on a host is pruned or refused."""
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "NodeTopology",
+        "metadata": {"name": "n"},
+        "status": load(name)["report"],
+    }
+    query = {"dryRun": "All", "fieldValidation": "Strict"}
+    path = NODE_TOPOLOGIES.path()
+    found = manifests_cluster.api.request("POST", path, body, query=query)
+    assert found["status"] == body["status"]
 
 
 def test_kubectl_applies_everything(manifests_cluster: Cluster, control_plane: Binaries) -> None:
