@@ -189,7 +189,7 @@ class Fleet(Forkable):
 
     def hosts(self) -> Iterator[Object]:
         """A Node object for every host that a document or a scan knows, by name."""
-        scanned: dict[str, Mapping[str, Any]] = {name: {} for name in self._scans}
+        scanned = {name: measured.shown(scan.cards) for name, scan in self._scans.items()}
         for name, about in sorted({**scanned, **self._surveys.hosts()}.items()):
             yield {
                 "apiVersion": "v1",

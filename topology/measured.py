@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from topology.model import Node, Problem
 from topology.vendors import VENDORS
@@ -47,22 +48,38 @@ def problems(node: Node, cards: Cards) -> Iterator[Problem]:
             yield _problem(node, PRODUCT, message)
 
 
+def shown(cards: Cards) -> Mapping[str, Any]:
+    """What the device plugin would make of the cards: ``{labels, allocatable}`` of a Node, for hosts that are
+    known by their report alone. Empty for cards of several kinds and of vendors without a catalogue entry."""
+    entry = next((v for v in VENDORS if [v.name] == [vendor for vendor, _, _ in cards]), None)
+    if entry is None:
+        return {}
+    ((_, model, count),) = cards
+    named = next((form for form in _forms(model) if _class(entry.name, form)), "")
+    labels = {key: named for key in entry.product_labels[:1] if named}
+    return {"labels": labels, "allocatable": {entry.resources[0]: str(count)}}
+
+
 def _problem(node: Node, code: str, message: str) -> Problem:
     return Problem(subject=f"Node {node.name}", field=code, message=message)
 
 
 def _class(vendor: str, model: str) -> str:
     """The class of a product as its driver names it; empty when the catalogue has no row for it."""
-    labels = (model.replace(" ", "-"), model.replace(" ", "_"))  # as NVIDIA and AMD write them
     found = (
         device_class
         for entry in VENDORS
         if entry.name == vendor
         for key in entry.product_labels
         for glob, device_class in entry.products.get(key, {}).items()
-        if any(fnmatchcase(label, glob) for label in labels)
+        if any(fnmatchcase(form, glob) for form in _forms(model))
     )
     return next(found, "")
+
+
+def _forms(model: str) -> tuple[str, str]:
+    """As NVIDIA and AMD write it in labels."""
+    return model.replace(" ", "-"), model.replace(" ", "_")
 
 
 def _same(one: str, other: str) -> bool:

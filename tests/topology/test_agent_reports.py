@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from extender.tools.inputs import understand
 from tests.topology.source_fixtures import objects, seen
 from topology.measured import problems
 from topology.model import Accelerator, Node
@@ -75,3 +76,25 @@ def test_a_node_object_against_the_hardware(
 ) -> None:
     """Count, product and vendor; where one side says nothing there is nothing to disagree about."""
     assert [problem.field for problem in problems(told, cards)] == codes
+
+
+@pytest.mark.parametrize(
+    ("vendor", "model", "device_class"),
+    [
+        ("nvidia", H100, "nvidia-h100-80gb"),
+        ("amd", "AMD Instinct MI300X OAM", "amd-mi300x"),
+        ("kunlunxin", "Kunlun", None),
+        ("unknown", "PCI 1ee0:0001", None),
+    ],
+)
+def test_a_report_alone_is_a_fleet(vendor: str, model: str, device_class: str | None) -> None:
+    """Without a Node object, as `muster topology -f` may get it: the cards that the plugin would show."""
+    scan = report("n1", accelerators=[{"vendor": vendor, "model": model}] * 8)
+    (state,) = understand([scan]).snapshot.nodes
+    cards = state.node.accelerator
+    if vendor == "unknown":
+        assert cards is None
+    else:
+        assert cards is not None and (cards.vendor, cards.count) == (vendor, 8)
+        assert device_class in (cards.device_class, None)
+    assert state.node.problems == ()
