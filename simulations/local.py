@@ -33,8 +33,7 @@ from simulations.controlplane import Api, ApiError, Cluster
 from simulations.controlplane.pki import SERVICE_GROUP
 from simulations.controlplane.processes import Process, free_ports
 
-_READY_SECONDS = 30.0
-_IN_FORCE_SECONDS = 30.0
+_READY_SECONDS = 60.0
 
 FAST_LEADER_ELECTION = {
     "leaderElect": True,
@@ -70,15 +69,15 @@ def wait_in_force(api: Api, manifests: Iterable[Mapping[str, Any]]) -> None:
         if manifest["kind"] == "CustomResourceDefinition":
             spec = manifest["spec"]
             path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
-            api.wait_for(f"{path} to be served", partial(_served, api, path), _IN_FORCE_SECONDS)
-    api.wait_for("the admission policy", lambda: gates_members(api), _IN_FORCE_SECONDS)
+            api.wait_for(f"{path} to be served", partial(_served, api, path))
+    api.wait_for("the admission policy", lambda: gates_members(api))
 
 
-def gates_members(api: Api) -> bool:
-    """Whether a member would be gated if it were created now; tried without creating it."""
+def gates_members(api: Api, scheduler: str = "default-scheduler") -> bool:
+    """Whether a member for that kube-scheduler would be gated if it were created now; it is not created."""
     body = {
         "metadata": {"name": "would-be-gated", "annotations": {keys.GANG: "probe"}},
-        "spec": {"containers": [{"name": "c", "image": "i"}]},
+        "spec": {"schedulerName": scheduler, "containers": [{"name": "c", "image": "i"}]},
     }
     path = "/api/v1/namespaces/default/pods"
     pod = api.request("POST", path, body, query={"dryRun": "All"})

@@ -27,6 +27,9 @@ APPLY = "application/apply-patch+yaml"
 
 _PARALLEL = 16
 
+PATIENCE_SECONDS = 60.0
+"""How long things may take that take a moment: generous, since a busy machine is no failure of theirs."""
+
 
 class ApiError(Exception):
     """An answer other than 2xx; `code` is the HTTP status and `reason` the Kubernetes reason."""
@@ -142,7 +145,11 @@ class Api:
             return tuple(pool.map(call, items))
 
     def wait_for(
-        self, what: str, check: Callable[[], T | None], timeout: float = 10.0, every: float = 0.05
+        self,
+        what: str,
+        check: Callable[[], T | None],
+        timeout: float = PATIENCE_SECONDS,
+        every: float = 0.05,
     ) -> T:
         """Poll `check` until it gives something true; `TimeoutError` names `what`."""
         deadline = time.monotonic() + timeout

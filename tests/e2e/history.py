@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,18 +51,28 @@ class History:
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._api = cluster.api
         self._path = f"/api/v1/namespaces/{namespace}/pods"
-        self._since = str(self._api.get(self._path)["metadata"]["resourceVersion"])
+        listed = self._api.get(self._path)
+        self._since = str(listed["metadata"]["resourceVersion"])
+        self._now = _versions(listed["items"])
         self._seen: list[tuple[str, Object]] = []
 
     def events(self) -> list[tuple[str, Object]]:
-        """(verb, pod) in the order in which they happened."""
-        query = {"watch": "1", "resourceVersion": self._since, "timeoutSeconds": "1"}
-        for line in str(self._api.request("GET", self._path, query=query)).splitlines():
-            event = json.loads(line)
-            assert event["type"] != "ERROR", f"the watch has a gap: {event['object']}"
-            self._since = event["object"]["metadata"]["resourceVersion"]
-            self._seen.append((event["type"], event["object"]))
+        """(verb, pod) in the order in which they happened, up to what is listed now."""
+        query = {"watch": "1", "timeoutSeconds": "1"}
+        while self._now != _versions(self._api.list(self._path)):
+            query["resourceVersion"] = self._since
+            for line in str(self._api.request("GET", self._path, query=query)).splitlines():
+                event = json.loads(line)
+                assert event["type"] != "ERROR", f"the watch has a gap: {event['object']}"
+                self._take(event["type"], event["object"])
         return self._seen
+
+    def _take(self, verb: str, pod: Object) -> None:
+        metadata = pod["metadata"]
+        self._since = self._now[metadata["uid"]] = metadata["resourceVersion"]
+        if verb == "DELETED":
+            del self._now[metadata["uid"]]
+        self._seen.append((verb, pod))
 
     def lives(self) -> list[Life]:
         """All lives of all groups, in the order of their beginning."""
@@ -98,6 +108,11 @@ class History:
                 node = pod["spec"].get("nodeName", "") if leaving else ""
             elif verb != "DELETED" and node in _places(pod):
                 yield pod["metadata"]["name"]
+
+
+def _versions(pods: Iterable[Object]) -> dict[str, str]:
+    """Version by uid."""
+    return {pod["metadata"]["uid"]: pod["metadata"]["resourceVersion"] for pod in pods}
 
 
 class _Reader:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scheduler import keys
+from simulations.controlplane.api import PATIENCE_SECONDS
 from tests.e2e.history import History
 from tests.e2e.rig import GANGS, Object
 from tests.e2e.workload_rig import WorkloadRig
@@ -83,14 +84,14 @@ def wait_other(work: WorkloadRig, pod: str, uid: str) -> None:
     def other() -> bool:
         return uids(work).get(pod, uid) != uid
 
-    work.cluster.api.wait_for(f"another {pod}", other, timeout=20)
+    work.cluster.api.wait_for(f"another {pod}", other)
 
 
 def wait_groups(
     work: WorkloadRig,
     sizes: Mapping[str, int],
     other_than: Mapping[str, str] = {},
-    timeout: float = 40,
+    timeout: float = PATIENCE_SECONDS,
 ) -> dict[str, dict[str, str]]:
     """Places of groups once they are whole and Bound and nobody else is left, these pods least of all."""
 
@@ -133,7 +134,7 @@ def leaves_nothing(work: WorkloadRig, *sets: str) -> None:
     """Deleted sets leave no Gang, placeholder or reservation, and all of their nodes to the next gang."""
     api = work.cluster.api
     work.kubectl("delete", "leaderworkersets", *sets, "--cascade=foreground")
-    api.wait_for("pods to go", lambda: not work.pods(), timeout=30)
+    api.wait_for("pods to go", lambda: not work.pods())
     api.wait_for("Gang objects to go", lambda: not api.list(f"{GANGS}/{work.name}/gangs"))
     api.wait_for("placeholders to go", lambda: not work.placeholders())
     held = "muster_reserved_gangs"
@@ -141,4 +142,4 @@ def leaves_nothing(work: WorkloadRig, *sets: str) -> None:
     for node in work.nodes:
         work.cordon(node, on=False)
     work.gang("next", len(work.nodes), gpus=CARDS)
-    api.wait_for("the next gang", lambda: len(work.places()) == len(work.nodes), timeout=15)
+    api.wait_for("the next gang", lambda: len(work.places()) == len(work.nodes))

@@ -9,6 +9,7 @@ from typing import Any
 
 from scheduler import keys
 from simulations.controlplane import Cluster
+from simulations.controlplane.api import PATIENCE_SECONDS
 from simulations.local import LocalMuster
 from topology.keys import HOSTNAME, KWOK_NODE, NVIDIA_GPU
 
@@ -149,7 +150,7 @@ class Rig:
         return status
 
     def wait_phase(
-        self, gang: str, *phases: str, reason: str | None = None, timeout: float = 15.0
+        self, gang: str, *phases: str, reason: str | None = None, timeout: float = PATIENCE_SECONDS
     ) -> Object:
         """The Gang's status once its phase is one of `phases`, for `reason` when given."""
 
@@ -168,7 +169,7 @@ class Rig:
                 f"{error}; status {self.status(gang)}\n{self.muster.tail()}"
             ) from None
 
-    def wait_bound(self, gang: str, size: int, timeout: float = 15.0) -> dict[str, str]:
+    def wait_bound(self, gang: str, size: int, timeout: float = PATIENCE_SECONDS) -> dict[str, str]:
         """Places of the gang once `size` members are bound."""
 
         def bound() -> dict[str, str] | None:
@@ -208,6 +209,6 @@ class Rig:
         """Remove pods and nodes, and wait until Muster has removed the Gang objects."""
         api = self.cluster.api
         api.delete(self._pods, grace_seconds=0)
-        api.wait_for("pods to go", lambda: not api.list(self._pods), timeout=60.0)
+        api.wait_for("pods to go", lambda: not api.list(self._pods))
         api.parallel(lambda node: api.delete(f"/api/v1/nodes/{node}"), self.nodes)
         self.nodes.clear()

@@ -7,10 +7,11 @@ import json
 import ssl
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from simulations.controlplane import Cluster
+from simulations.controlplane import ApiError, Cluster
 
 _PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _NAME = "slow-binding"
@@ -60,7 +61,8 @@ class BindingWebhook:
             ],
         }
         self._cluster.api.create(_PATH, body)
-        time.sleep(1)  # the API server takes a moment to call a new webhook
+        self._cluster.api.wait_for("the webhook to be called", self._is_called)
+        self.seen.clear()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,6 +70,15 @@ class BindingWebhook:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def _is_called(self) -> bool:
+        """The API server takes a moment to call a new webhook: tried with a pod that does not exist."""
+        target = {"apiVersion": "v1", "kind": "Node", "name": "none"}
+        body = {"metadata": {"name": "none"}, "target": target}
+        path = "/api/v1/namespaces/default/pods/none/binding"
+        with suppress(ApiError):
+            self._cluster.api.request("POST", path, body, query={"dryRun": "All"})
+        return bool(self.seen)
 
     def _answer(self, review: dict[str, Any]) -> dict[str, Any]:
         request = review["request"]

@@ -101,7 +101,7 @@ def judged(rig: Rig, case: str) -> str:
         wrong = (status.get("phase"), status.get("reason")) == ("Invalid", "InvalidRequest")
         return str(status["message"]) if wrong and about in status["message"] else None
 
-    return rig.cluster.api.wait_for(f"{name} to be refused: {about}", message, timeout=30)
+    return rig.cluster.api.wait_for(f"{name} to be refused: {about}", message)
 
 
 def wait_told(rig: Rig, message: str, *about: str) -> None:
@@ -109,7 +109,6 @@ def wait_told(rig: Rig, message: str, *about: str) -> None:
     rig.cluster.api.wait_for(
         f"events about {about}: {message}",
         lambda: all(message in refusals(rig).get(one, ()) for one in about),
-        timeout=30,
     )
 
 
@@ -131,9 +130,9 @@ def test_a_bad_request_is_told_in_one_sentence_and_harms_nobody(
         assert "\n" not in message and len(message) <= 1000
 
     rig.add_nodes(2)
-    rig.wait_bound("good", 2, timeout=30)
+    rig.wait_bound("good", 2)
     rig.gang("later", 2, gpus=0)
-    rig.wait_bound("later", 2, timeout=30)
+    rig.wait_bound("later", 2)
 
     for case, bad in BAD.items():
         name, message = f"bad-{case}", messages[case]

@@ -81,12 +81,12 @@ def test_a_playground_lands_on_the_vendor_that_has_room(vendors: WorkloadRig) ->
     room(rig, "kunlunxin", count=1)
     rig.apply(rig.playground("chat", flavors(rig), 3))
     for index in range(3):
-        rig.wait_bound(f"chat-{index}", 1, timeout=30)
+        rig.wait_bound(f"chat-{index}", 1)
     found = [made_for(rig, f"chat-{index}") for index in range(3)]
     assert sorted(found) == ["ascend", "kunlunxin", "nvidia"]
     room(rig, "nvidia", count=1)
     rig.kubectl("scale", "playgrounds.inference.llmaz.io", "chat", "--replicas=4")
-    rig.wait_bound("chat-3", 1, timeout=30)
+    rig.wait_bound("chat-3", 1)
     assert made_for(rig, "chat-3") == "nvidia"
 
 
@@ -96,7 +96,7 @@ def test_all_members_of_a_group_are_made_alike(vendors: WorkloadRig) -> None:
     room(rig, "nvidia", nodes=1)
     room(rig, "ascend", nodes=2)
     rig.apply(rig.service("pair", flavors(rig, 8), 2, leader_template=True, image=IMAGES["nvidia"]))
-    rig.wait_bound("pair-0", 2, timeout=30)
+    rig.wait_bound("pair-0", 2)
     assert made_for(rig, "pair-0") == "ascend"
 
 
@@ -104,10 +104,10 @@ def test_a_group_that_waits_is_made_anew_when_another_vendor_has_room(vendors: W
     """Nothing fits: it waits as llmaz rendered it. Ascend nodes come: its owner makes it again for them."""
     rig = vendors
     rig.apply(rig.service("pair", flavors(rig, 8), 2, image=IMAGES["nvidia"]))
-    rig.wait_phase("pair-0", "Waiting", timeout=30)
+    rig.wait_phase("pair-0", "Waiting")
     assert made_for(rig, "pair-0") == "nvidia"
     room(rig, "ascend", nodes=2)
-    rig.wait_bound("pair-0", 2, timeout=40)
+    rig.wait_bound("pair-0", 2)
     assert made_for(rig, "pair-0") == "ascend"
 
 
@@ -133,7 +133,7 @@ def test_two_times_eight_falls_back_to_four_times_four(vendors: WorkloadRig) -> 
     rig.cards("big", nodes=1)
     rig.cards("small", nodes=4, count=4)
     rig.apply(sized(rig, replicas=1))
-    places = rig.wait_bound("ring-0", 4, timeout=60)
+    places = rig.wait_bound("ring-0", 4)
     assert len(places) == 4 and rig.models_of("ring-0") == {"small"}
     found = rig.kubectl("get", "leaderworkersets", "ring", "-o", "jsonpath={..size}")
     assert found == "4"
@@ -150,6 +150,6 @@ def test_a_size_that_others_share_is_not_changed(vendors: WorkloadRig) -> None:
         texts = [str(rig.status(f"ring-{index}").get("passedOver")) for index in range(2)]
         return any("would restart" in text for text in texts)
 
-    rig.cluster.api.wait_for("the reason", told, timeout=20)
+    rig.cluster.api.wait_for("the reason", told)
     whole = rig.whole_groups({"ring-0": 2, "ring-1": 2})
     assert len(whole) == 1

@@ -108,7 +108,7 @@ def wait_places(work: WorkloadRig, name: str, count: int) -> dict[str, str]:
         return len(places(work, name)) == count
 
     try:
-        work.cluster.api.wait_for(f"{count} pods of {name}", there, timeout=30)
+        work.cluster.api.wait_for(f"{count} pods of {name}", there)
     except TimeoutError as error:
         raise AssertionError(
             f"{error}: {places(work, name)}, {work.kubectl('get', 'gangs', '-o', 'wide')}\n"
@@ -125,7 +125,7 @@ def gang(work: WorkloadRig, name: str) -> str:
         found = pods(work, name)
         return found[0]["metadata"]["labels"][LWS_NAME].rpartition("-")[0] if found else None
 
-    return work.cluster.api.wait_for(f"pods of {name}", known, timeout=30)
+    return work.cluster.api.wait_for(f"pods of {name}", known)
 
 
 def phases(work: WorkloadRig, name: str, since: str) -> list[str]:
@@ -165,7 +165,7 @@ def test_three_slices_on_a_fabric_of_three_tiers(work: WorkloadRig) -> None:
 
     bound = set(three_slices(work))
     api = work.cluster.api
-    api.wait_for("two slices", lambda: sum(len(places(work, s)) == 6 for s in bound) == 2, 30)
+    api.wait_for("two slices", lambda: sum(len(places(work, s)) == 6 for s in bound) == 2)
     [third] = [name for name in bound if not places(work, name)]
     status = work.wait_phase(gang(work, third), "Waiting", reason="Insufficient")
     assert "6 of 6 members present" in status["message"] and not status.get("members")

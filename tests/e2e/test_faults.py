@@ -7,12 +7,13 @@ import time
 
 import pytest
 
+from simulations.controlplane.api import PATIENCE_SECONDS
 from tests.e2e.rig import Rig
 
 pytestmark = pytest.mark.e2e
 
 
-def everything_bound(rig: Rig, sizes: dict[str, int], timeout: float = 40) -> None:
+def everything_bound(rig: Rig, sizes: dict[str, int], timeout: float = PATIENCE_SECONDS) -> None:
     """Every gang ends Bound and whole."""
     for gang, size in sizes.items():
         rig.wait_bound(gang, size, timeout=timeout)
@@ -24,7 +25,6 @@ def nothing_reserved(rig: Rig) -> None:
     rig.cluster.api.wait_for(
         "no reservation to be left",
         lambda: rig.muster.metrics()["muster_reserved_gangs"] == 0,
-        timeout=10,
     )
 
 
@@ -56,7 +56,7 @@ def test_a_node_lost_between_plan_and_bind_leads_to_a_new_plan(rig: Rig, fault: 
         rig.cordon(lost)
     else:
         rig.delete_node(lost)
-    places = rig.wait_bound("g", 4, timeout=30)
+    places = rig.wait_bound("g", 4)
     assert lost not in places.values()
     rig.muster.stop()
 
@@ -94,7 +94,7 @@ def test_kill_9_at_random_moments_leaves_no_partial_gang(rig: Rig, kills: int) -
         if chance.random() < 0.5:
             rig.muster.wait_ready()
     rig.muster.wait_ready()
-    everything_bound(rig, sizes, timeout=60)
+    everything_bound(rig, sizes)
     nothing_reserved(rig)
 
 
@@ -110,7 +110,7 @@ def test_kube_scheduler_restarts_in_the_middle(rig: Rig) -> None:
             sizes[gang] = 3
         time.sleep(0.05 * number)
         rig.cluster.restart_scheduler(kill=number % 2 == 0)
-    everything_bound(rig, sizes, timeout=60)
+    everything_bound(rig, sizes)
     nothing_reserved(rig)
 
 
@@ -132,7 +132,7 @@ def test_a_waiting_gang_is_explained_alike_everywhere(rig: Rig) -> None:
             and event["metadata"]["namespace"] == rig.name
         }
 
-    rig.cluster.api.wait_for("the event", lambda: message in texts(), timeout=5)
+    rig.cluster.api.wait_for("the event", lambda: message in texts())
     assert message in rig.muster.get("/").decode()
     started = time.monotonic()
     for node in nodes[1:]:

@@ -43,7 +43,7 @@ def wait_ready(rig: Rig, ready: str) -> None:
         assert status["phase"] == "Bound"
         return bool(status["ready"] == ready)
 
-    rig.cluster.api.wait_for(f"{ready} members", shown, timeout=5, every=0.02)
+    rig.cluster.api.wait_for(f"{ready} members", shown, every=0.02)
 
 
 def test_the_place_of_a_finished_member_is_free(rig: Rig) -> None:

@@ -35,7 +35,7 @@ def test_the_gang_object_goes_with_its_last_member(rig: Rig) -> None:
     rig.wait_phase("short", "Bound")
     for index in range(2):
         rig.delete_pod(f"short-{index}")
-    rig.cluster.api.wait_for("the Gang to go", lambda: not rig.status("short"), timeout=5)
+    rig.cluster.api.wait_for("the Gang to go", lambda: not rig.status("short"))
 
 
 def test_nothing_is_bound_until_all_fit_and_then_within_two_seconds(rig: Rig) -> None:
@@ -99,7 +99,7 @@ def test_of_two_gangs_that_exclude_each_other_always_one_is_bound(rig: Rig, roun
         for index in range(6):
             rig.delete_pod(f"{loser}-{index}")
             rig.delete_pod(f"{winner}-{index}")
-        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods(), timeout=20)
+        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods())
 
 
 def test_plain_pods_are_none_of_our_business(rig: Rig) -> None:

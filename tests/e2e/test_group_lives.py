@@ -58,7 +58,7 @@ def test_a_rolling_update_with_room_for_a_surge_group(work: WorkloadRig) -> None
     wait_groups(work, sizes)
     before = uids(work)
     work.apply(image(lws, NEW_IMAGE))
-    wait_groups(work, sizes, other_than=before, timeout=60)
+    wait_groups(work, sizes, other_than=before)
     surged = [life for life in history.lives() if life.group == "roll-3"]
     assert surged and all(life.whole for life in surged)
     check_lives(history)
@@ -80,7 +80,7 @@ def test_a_surge_group_without_room_waits_whole_and_says_why(work: WorkloadRig) 
     assert not work.places("tight-2")
     assert before.items() <= uids(work).items(), "the others run on"
     work.cards("a10", nodes=1)
-    wait_groups(work, sizes, other_than=before, timeout=60)
+    wait_groups(work, sizes, other_than=before)
     check_lives(history)
     leaves_nothing(work, "tight")
 
@@ -97,7 +97,7 @@ def test_a_rolling_update_in_place(work: WorkloadRig, size: int) -> None:
     before = uids(work)
     lws["spec"]["leaderWorkerTemplate"]["size"] = size
     work.apply(image(lws, NEW_IMAGE))
-    wait_groups(work, {"slow-0": size, "slow-1": size}, other_than=before, timeout=60)
+    wait_groups(work, {"slow-0": size, "slow-1": size}, other_than=before)
     check_lives(history)
     sizes = [life.size for life in history.lives()]
     assert sizes[:2] == [2, 2] and set(sizes[2:]) == {size}
@@ -125,7 +125,7 @@ def test_a_worker_deleted_where_the_group_restarts(work: WorkloadRig, startup: s
     # One that ends at once may be back before LWS sees that it was away (kubernetes-sigs/lws#998).
     hold(work, "ring-0-1")
     delete(work, "ring-0-1")
-    work.cluster.api.wait_for("LWS to end the group", lambda: "ring-0" not in uids(work), 20)
+    work.cluster.api.wait_for("LWS to end the group", lambda: "ring-0" not in uids(work))
     let_go(work, "ring-0-1")
     wait_groups(work, {"ring-0": 3}, other_than=before)
     assert work.models_of("ring-0") == {"a100"}
@@ -344,7 +344,7 @@ def test_a_set_scaled_down_while_workers_are_awaited(work: WorkloadRig) -> None:
         wait_awaiting(work, f"ring-{index}", 2)
     work.create(work.gang_pods("other", 4, gpus=CARDS))
     work.kubectl("scale", "leaderworkersets", "ring", "--replicas=1")
-    work.cluster.api.wait_for("the others", lambda: len(work.places()) == 5, timeout=20)
+    work.cluster.api.wait_for("the others", lambda: len(work.places()) == 5)
     assert len(work.placeholders()) == 1
     others = f"/api/v1/namespaces/{work.name}/pods"
     for index in range(4):

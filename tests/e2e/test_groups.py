@@ -21,7 +21,7 @@ def test_room_for_one_of_two_groups(work: WorkloadRig, startup: str) -> None:
     def first() -> str | None:
         return next((gang for gang in sizes if len(work.places(gang)) == 2), None)
 
-    bound = work.cluster.api.wait_for("a whole group", first, timeout=15)
+    bound = work.cluster.api.wait_for("a whole group", first)
     [other] = sizes.keys() - {bound}
     status = work.wait_phase(other, "Waiting", reason="Insufficient")
     assert "1 of 2 members fit" in status["message"]
@@ -44,10 +44,10 @@ def test_ten_groups_race_for_the_room_of_five(work: WorkloadRig, startup: str, r
         def five() -> bool:
             return sum(len(work.places(name)) == 2 for name in names) == 5
 
-        api.wait_for("five whole groups", five, timeout=30, every=0.1)
+        api.wait_for("five whole groups", five, every=0.1)
         for name in names:
             work.wait_phase(name, "Bound", "Waiting")
         whole = work.whole_groups(dict.fromkeys(names, 2))
         assert len(whole) == 5, f"round {number}: {sorted(whole)}"
         work.kubectl("delete", "leaderworkersets", "race", "--cascade=foreground")
-        api.wait_for("pods to go", lambda: not work.pods(), timeout=30)
+        api.wait_for("pods to go", lambda: not work.pods())

@@ -47,7 +47,7 @@ def test_no_burst_takes_a_reserved_place(guarded: Rig, priority: str, rounds: in
         assert len(plain) == 200
         assert not reserved & set(plain)
         rig.cluster.api.delete(f"/api/v1/namespaces/{rig.name}/pods", grace_seconds=0)
-        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods(), timeout=60)
+        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods())
 
 
 @pytest.mark.timeout(300)
@@ -69,8 +69,8 @@ def test_without_reservations_plain_pods_go_their_way(guarded: Rig) -> None:
     rig = guarded
     rig.add_nodes(2)
     rig.create([rig.pod(f"plain-{i}", gpus=4) for i in range(2)])
-    rig.cluster.api.wait_for("both to run", lambda: len(rig.places()) == 2, timeout=10)
+    rig.cluster.api.wait_for("both to run", lambda: len(rig.places()) == 2)
     rig.gang("held", 1, gpus=4)
     rig.wait_phase("held", "Planned")
     rig.create([rig.pod("beside", gpus=4)])
-    rig.cluster.api.wait_for("it to run", lambda: "beside" in rig.places(), timeout=10)
+    rig.cluster.api.wait_for("it to run", lambda: "beside" in rig.places())

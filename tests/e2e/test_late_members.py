@@ -103,7 +103,7 @@ def test_a_leader_that_is_never_ready_is_told_of(impatient: WorkloadRig) -> None
     assert "1 of 2 members do not exist" in status["message"]
     free = places["stuck-0-1"]
     api = work.cluster.api
-    assert api.wait_for("the other pod", lambda: work.places().get("other"), timeout=15) == free
+    assert api.wait_for("the other pod", lambda: work.places().get("other")) == free
     assert not work.placeholders()
     assert work.places("stuck-0") == {"stuck-0": places["stuck-0"]}, "the leader is not evicted"
     work.muster.kill()
@@ -134,10 +134,10 @@ def test_places_are_held_while_muster_and_kube_scheduler_restart(
         held = {pod["status"].get("nominatedNodeName") for pod in work.placeholders()}
         return held == set(places.values()) - {places["quad-0"]}
 
-    work.cluster.api.wait_for("nominated placeholders", nominated, timeout=10)
+    work.cluster.api.wait_for("nominated placeholders", nominated)
     with capsys.disabled():
         print(f"\n  placeholders nominated {time.monotonic() - started:.1f} s after the restarts")
-    assert work.wait_bound("quad-0", 4, timeout=40) == places
+    assert work.wait_bound("quad-0", 4) == places
     taken = {node for name, node in work.places().items() if not name.startswith("quad")}
     assert taken and not taken & set(places.values())
 
@@ -150,9 +150,9 @@ def test_placeholders_go_with_their_gang(work: WorkloadRig) -> None:
     wait_awaiting(work, "gone-0")
     assert len(work.placeholders()) == 3
     work.kubectl("delete", "services.inference.llmaz.io", "gone")
-    work.cluster.api.wait_for("placeholders to go", lambda: not work.placeholders(), timeout=20)
+    work.cluster.api.wait_for("placeholders to go", lambda: not work.placeholders())
     work.create([work.pod(f"next-{index}", gpus=8) for index in range(4)])
-    work.cluster.api.wait_for("free nodes", lambda: len(work.places()) >= 4, timeout=20)
+    work.cluster.api.wait_for("free nodes", lambda: len(work.places()) >= 4)
 
 
 @pytest.fixture
@@ -177,6 +177,6 @@ def test_guarded_late_workers_get_their_places_whatever_arrives(guarded: Workloa
     places = wait_awaiting(work, "quad-0")
     assert not work.placeholders()
     work.create([work.pod(f"high-{i}", gpus=1, priorityClassName="high") for i in range(16)])
-    assert work.wait_bound("quad-0", 4, timeout=40) == places
+    assert work.wait_bound("quad-0", 4) == places
     taken = {node for name, node in work.places().items() if name.startswith("high")}
     assert len(taken) == 2 and not taken & set(places.values())

@@ -31,7 +31,7 @@ def test_a_playground_takes_the_flavors_in_order(work: WorkloadRig) -> None:
         def there() -> bool:
             return len(work.places()) == len(work.pods()) == replicas
 
-        work.cluster.api.wait_for(f"{replicas} replicas", there, timeout=40, every=0.1)
+        work.cluster.api.wait_for(f"{replicas} replicas", there, every=0.1)
 
     scaled(1)
     assert models(work, "chat", 1) == ["a10"]

@@ -12,7 +12,7 @@ import pytest
 from scheduler.keys import PLAN
 from scheduler.kube.manifests import api_path, load_manifests
 from simulations.controlplane import Binaries, Cluster, Workloads, temporary_cluster
-from simulations.local import LocalMuster
+from simulations.local import LocalMuster, gates_members
 from tests.e2e.rig import Object, Rig
 from tests.e2e.workload_rig import WorkloadRig
 from topology import keys
@@ -75,6 +75,7 @@ def admit(cluster: Cluster, schedulers: list[str]) -> None:
     for manifest in load_manifests("admission"):
         text = json.dumps(manifest).replace("['default-scheduler']", str(schedulers))
         cluster.api.apply(api_path(manifest), json.loads(text))
+    cluster.api.wait_for("the policy", lambda: gates_members(cluster.api, schedulers[-1]))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def wait_places(rig: Rig, members: int) -> dict[str, str]:
         return plans if len(plans) == members else None
 
     try:
-        plans = rig.cluster.api.wait_for(f"{members} members", bound, timeout=30)
+        plans = rig.cluster.api.wait_for(f"{members} members", bound)
     except TimeoutError as error:
         raise AssertionError(
             f"{error}: {rig.places()}, {rig.status('train')}\n{rig.muster.tail()}"

@@ -47,7 +47,7 @@ def test_200_plain_pods_take_no_reserved_place(holding: Rig, rounds: int) -> Non
         assert not taken & reserved
         assert len(taken) == 26, "plain pods fill everything that is not reserved"
         rig.cluster.api.delete(f"/api/v1/namespaces/{rig.name}/pods", grace_seconds=0)
-        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods(), timeout=60)
+        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods())
 
 
 def test_a_higher_priority_pod_wins_and_the_gang_is_planned_again_whole(holding: Rig) -> None:
@@ -61,7 +61,7 @@ def test_a_higher_priority_pod_wins_and_the_gang_is_planned_again_whole(holding:
     time.sleep(1)
     there = {HOSTNAME: reserved[0]}
     rig.create([rig.pod("high-0", nodeSelector=there, priorityClassName="high")])
-    rig.cluster.api.wait_for("the pod to win", lambda: rig.places().get("high-0"), timeout=10)
+    rig.cluster.api.wait_for("the pod to win", lambda: rig.places().get("high-0"))
     rig.never_partial({"held": 4}, 3)
     places = rig.wait_bound("held", 4, timeout=HOLD_SECONDS * 2 + 20)
     assert free in places.values()
@@ -89,7 +89,7 @@ def test_a_scheduler_restart_leads_to_re_nomination_within_a_second(
 
     before = set(touched())
     rig.cluster.restart_scheduler(kill=True)
-    rig.cluster.api.wait_for("the touch", lambda: set(touched()) - before, timeout=10)
+    rig.cluster.api.wait_for("the touch", lambda: set(touched()) - before)
     acquired = rig.cluster.api.get(lease)["spec"]["acquireTime"]
     window = max(touched()) / 1000 - datetime.fromisoformat(acquired).timestamp()
     with capsys.disabled():
@@ -131,10 +131,10 @@ def test_without_muster_plain_pods_bind_and_gangs_wait_for_it(rig: Rig) -> None:
         started = time.monotonic()
         rig.create([rig.pod(f"{prefix}-{i}", gpus=0) for i in range(150)])
         names = {f"{prefix}-{i}" for i in range(150)}
-        rig.cluster.api.wait_for("150 pods", lambda: names <= rig.places().keys(), timeout=60)
+        rig.cluster.api.wait_for("150 pods", lambda: names <= rig.places().keys())
         seconds = time.monotonic() - started
         rig.cluster.api.delete(f"/api/v1/namespaces/{rig.name}/pods", grace_seconds=0)
-        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods(), timeout=60)
+        rig.cluster.api.wait_for("an empty cluster", lambda: not rig.pods())
         return 150 / seconds
 
     rate("warm")

@@ -40,7 +40,7 @@ def rig(thousand: Rig) -> Iterator[Rig]:
         rig.muster.start()
     yield rig
     rig.cluster.api.delete("/api/v1/namespaces/scale/pods", grace_seconds=0)
-    rig.cluster.api.wait_for("pods to go", lambda: not rig.pods(), timeout=60)
+    rig.cluster.api.wait_for("pods to go", lambda: not rig.pods())
 
 
 def test_all_or_nothing_on_a_thousand_nodes(rig: Rig) -> None:
@@ -68,7 +68,7 @@ def test_a_scheduler_restart_on_a_thousand_nodes(rig: Rig) -> None:
         rig.gang(f"g{number}", 4)
     rig.cluster.restart_scheduler(kill=True)
     for number in range(4):
-        rig.wait_bound(f"g{number}", 4, timeout=40)
+        rig.wait_bound(f"g{number}", 4)
 
 
 def test_a_cordon_between_plan_and_bind_on_a_thousand_nodes(rig: Rig) -> None:
@@ -78,7 +78,7 @@ def test_a_cordon_between_plan_and_bind_on_a_thousand_nodes(rig: Rig) -> None:
     rig.gang("g", 4)
     lost = rig.wait_phase("g", "Planned")["members"][0]["node"]
     rig.cordon(lost)
-    places = rig.wait_bound("g", 4, timeout=30)
+    places = rig.wait_bound("g", 4)
     assert lost not in places.values()
     rig.cordon(lost, on=False)
     rig.muster.stop()

@@ -26,14 +26,14 @@ def test_nodes_that_were_advised_start_the_gang(rig: Rig) -> None:
         found: list[dict[str, Any]] = rig.status("big").get("scaleOut", [])
         return found
 
-    h100, spot = rig.cluster.api.wait_for("the advice", advised, timeout=10)
+    h100, spot = rig.cluster.api.wait_for("the advice", advised)
     assert (h100["flavor"], h100["nodes"], h100["costPerHour"]) == ("h100", 2, "25")
     assert h100["nodeSelector"] == {"card": "h100"}
     assert (spot["nodes"], spot["atMost"], spot["costPerHour"]) == (5, True, "15")
     assert [one.get("cheapest", False) for one in (h100, spot)] == [False, True]
 
     rig.add_nodes(h100["nodes"] - 1, labels=h100["nodeSelector"])
-    rig.cluster.api.wait_for("newer advice", lambda: advised()[0]["nodes"] == 1, timeout=10)
+    rig.cluster.api.wait_for("newer advice", lambda: advised()[0]["nodes"] == 1)
     rig.add_nodes(1, labels=h100["nodeSelector"])
     rig.wait_bound("big", 5)
     assert "scaleOut" not in rig.wait_phase("big", "Bound")

@@ -52,5 +52,5 @@ def test_the_second_replica_stands_by_and_takes_over(rig: Rig, second: LocalMust
     rig.gang("after", 2)
     second.wait_ready()
     second.configure_scheduler()
-    rig.wait_bound("after", 2, timeout=30)
+    rig.wait_bound("after", 2)
     rig.wait_phase("after", "Bound")

@@ -133,7 +133,7 @@ def test_a_gang_that_waits_is_made_anew_when_another_vendor_becomes_possible(rig
     before = {pod["metadata"]["uid"] for pod in rig.pods("chat")}
     assert vendors(rig, "chat") == ON_NVIDIA
     add(rig, "ascend", 2)
-    rig.wait_bound("chat", 2, timeout=30)
+    rig.wait_bound("chat", 2)
     assert vendors(rig, "chat") == ON_ASCEND
     assert not before & {pod["metadata"]["uid"] for pod in rig.pods("chat")}
 
@@ -148,11 +148,11 @@ def test_a_pod_of_a_deployment_comes_back_for_another_vendor(rig: Rig) -> None:
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     path = f"/apis/apps/v1/namespaces/{rig.name}/deployments"
     rig.cluster.api.create(path, {"metadata": {"name": "web"}, "spec": spec})
-    rig.cluster.api.wait_for("the pod", lambda: len(rig.pods()) == 1, timeout=10)
+    rig.cluster.api.wait_for("the pod", lambda: len(rig.pods()) == 1)
     (before,) = rig.pods()
     assert keys.WRITTEN not in before["metadata"]["annotations"]
     add(rig, "ascend", 1)
-    rig.cluster.api.wait_for("it to run", lambda: len(rig.places()) == 1, timeout=20)
+    rig.cluster.api.wait_for("it to run", lambda: len(rig.places()) == 1)
     (after,) = rig.pods()
     assert after["metadata"]["annotations"][keys.WRITTEN] == "ascend"
     rig.cluster.api.delete(f"{path}/web")
@@ -169,7 +169,7 @@ def test_bare_pods_say_why_they_cannot_change(rig: Rig) -> None:
         passed = rig.status("bare").get("passedOver", [])
         return any("has no owner that would make it anew" in str(one) for one in passed)
 
-    rig.cluster.api.wait_for("the reason", told, timeout=10)
+    rig.cluster.api.wait_for("the reason", told)
     assert rig.places("bare") == {} and vendors(rig, "bare") == ON_NVIDIA
 
 
@@ -178,13 +178,13 @@ def test_while_muster_is_down_our_pods_wait_uncreated_and_others_are_untouched(r
     add(rig, "ascend", 2)
     rig.muster.kill()
     rig.create([rig.pod("plain", gpus=0)])
-    rig.cluster.api.wait_for("the plain pod to run", lambda: "plain" in rig.places(), timeout=10)
+    rig.cluster.api.wait_for("the plain pod to run", lambda: "plain" in rig.places())
     with pytest.raises(ApiError, match="flavors.muster.dev"):
         rig.gang("bare", 1, annotations={keys.FLAVORS: "nvidia,ascend"})
     start(rig, "chat")
     assert rig.pods("chat") == []
     rig.muster.start()
-    rig.wait_bound("chat", 2, timeout=60)
+    rig.wait_bound("chat", 2)
     assert vendors(rig, "chat") == ON_ASCEND
 
 

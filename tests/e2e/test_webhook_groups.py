@@ -54,7 +54,7 @@ def test_a_group_is_created_for_the_vendor_that_has_room(vendors: WorkloadRig) -
     add(vendors, "nvidia", 1)
     add(vendors, "ascend", 2)
     start(vendors)
-    vendors.wait_bound("chat-0", 2, timeout=30)
+    vendors.wait_bound("chat-0", 2)
     assert made_for(vendors) == ON_ASCEND
 
 
@@ -62,9 +62,9 @@ def test_a_waiting_group_is_built_again_for_another_vendor(vendors: WorkloadRig)
     """Its leader is deleted, and all that LeaderWorkerSet creates then is written for Ascend."""
     add(vendors, "nvidia", 1)
     start(vendors)
-    vendors.wait_phase("chat-0", "Waiting", reason="Insufficient", timeout=30)
+    vendors.wait_phase("chat-0", "Waiting", reason="Insufficient")
     add(vendors, "ascend", 2)
-    vendors.wait_bound("chat-0", 2, timeout=60)
+    vendors.wait_bound("chat-0", 2)
     assert made_for(vendors) == ON_ASCEND
 
 
@@ -72,7 +72,7 @@ def test_late_workers_are_written_like_their_leader(vendors: WorkloadRig) -> Non
     """LeaderReady: NVIDIA has room again when the worker comes, but its leader runs on Ascend."""
     add(vendors, "ascend", 2)
     start(vendors, {START_DELAY: "5s"}, startupPolicy="LeaderReady")
-    vendors.wait_bound("chat-0", 1, timeout=30)
+    vendors.wait_bound("chat-0", 1)
     add(vendors, "nvidia", 2)
-    vendors.wait_bound("chat-0", 2, timeout=60)
+    vendors.wait_bound("chat-0", 2)
     assert made_for(vendors) == ON_ASCEND

@@ -8,6 +8,7 @@ from typing import Any
 
 from scheduler import keys
 from simulations.controlplane import Cluster
+from simulations.controlplane.api import PATIENCE_SECONDS
 from tests.ground.extender import Extender
 from topology.keys import KWOK_NODE, NVIDIA_GPU
 
@@ -113,7 +114,7 @@ class Rig:
                 return str(item.get("message", ""))
         return ""
 
-    def outcome(self, pod: str, timeout: float = 10.0) -> str:
+    def outcome(self, pod: str, timeout: float = PATIENCE_SECONDS) -> str:
         """`bound` or `refused`, as soon as one is true."""
 
         def decided() -> str | None:
@@ -123,7 +124,7 @@ class Rig:
 
         return self.cluster.api.wait_for(f"a decision on {pod}", decided, timeout)
 
-    def wait_bound(self, pod: str, timeout: float = 10.0) -> str:
+    def wait_bound(self, pod: str, timeout: float = PATIENCE_SECONDS) -> str:
         """Node of the pod once it has one."""
         return self.cluster.api.wait_for(
             f"{pod} to be bound", lambda: self.node_of(pod), timeout, every=0.01
@@ -146,7 +147,7 @@ class Rig:
         api = self.cluster.api
         pods = f"/api/v1/namespaces/{self.name}/pods"
         api.delete(pods, grace_seconds=0)
-        api.wait_for("pods to go", lambda: not api.list(pods), timeout=30.0)
+        api.wait_for("pods to go", lambda: not api.list(pods))
         api.parallel(lambda node: api.delete(f"/api/v1/nodes/{node}"), self.nodes)
 
 

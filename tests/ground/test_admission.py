@@ -79,7 +79,7 @@ def policy(rig: Rig) -> Iterator[Rig]:
     api.create(f"{API}/mutatingadmissionpolicies", POLICY)
     api.create(f"{API}/mutatingadmissionpolicybindings", BINDING)
 
-    api.wait_for("the policy to be in force", lambda: gates_members(api), 30.0)
+    api.wait_for("the policy to be in force", lambda: gates_members(api))
     yield rig
     api.delete(f"{API}/mutatingadmissionpolicybindings/{NAME}")
     api.delete(f"{API}/mutatingadmissionpolicies/{NAME}")

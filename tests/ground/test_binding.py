@@ -182,6 +182,6 @@ def test_scheduler_restart_with_a_held_bind_keeps_the_place(rig: Rig, kill: bool
     rig.extender.reset()
     release.set()
     rig.cluster.restart_scheduler()
-    assert rig.wait_bound("gang", timeout=20.0) == node
+    assert rig.wait_bound("gang") == node
     assert rig.extender.of("filter", "gang")[0].body["NodeNames"] == [node]
     assert rig.node_of("a-equal") is None

@@ -59,7 +59,7 @@ def test_without_the_empty_map_preemption_cascades(rig: Rig) -> None:
     rig.extender.answers["preempt"] = all_candidates
     rig.create("gang", member=True)
     rig.cluster.api.wait_for("an eviction", lambda: evictions(rig, names) > 0)
-    rig.cluster.api.wait_for("the cascade", lambda: evictions(rig, names) == NODES, timeout=20.0)
+    rig.cluster.api.wait_for("the cascade", lambda: evictions(rig, names) == NODES)
     assert rig.node_of("gang") is None
 
 
@@ -67,7 +67,7 @@ def test_preemption_of_plain_pods_does_not_reach_us(rig: Rig) -> None:
     """A plain pod of high priority preempts as always, without a call to the extender."""
     victims(rig)
     rig.create("plain", priority="high")
-    rig.wait_bound("plain", timeout=20.0)
+    rig.wait_bound("plain")
     assert not rig.extender.calls
 
 
@@ -82,5 +82,5 @@ def test_preemption_by_higher_priority_clears_a_nomination(rig: Rig) -> None:
     rig.create("gang", gpus=4, gated=True)
     rig.nominate("gang", node)
     rig.create("higher", gpus=8, priority="high")
-    rig.wait_bound("higher", timeout=20.0)
+    rig.wait_bound("higher")
     assert rig.nominated("gang") is None

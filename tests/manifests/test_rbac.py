@@ -206,7 +206,7 @@ def with_others(manifests_cluster: Cluster) -> None:
         definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         api.create(definitions, definition(resource))
     for resource in OTHERS:
-        api.wait_for(resource.name, partial(served, resource), 30)
+        api.wait_for(resource.name, partial(served, resource))
 
 
 async def hold_and_resize(client: KubeClient, cluster: Cluster, space: str) -> None:

@@ -163,5 +163,5 @@ def test_the_way_out(installed: Cluster, capsys: pytest.CaptureFixture[str]) -> 
 
     installed.set_scheduler_config(load_manifests("scheduler/without-muster")[0])
     for name in one + two:
-        api.wait_for(f"{name} to be bound", partial(node_of, installed, name), 20)
+        api.wait_for(f"{name} to be bound", partial(node_of, installed, name))
     assert muster_release(installed, "--all") == 0, "twice is no error"

@@ -96,7 +96,7 @@ class Rig:
 
     def wait_for(self, *calls: tuple[str, str]) -> None:
         """Return when all of these were made."""
-        self.cluster.api.wait_for(f"{calls}", lambda: set(calls) <= self.calls.seen, timeout=20)
+        self.cluster.api.wait_for(f"{calls}", lambda: set(calls) <= self.calls.seen)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_default_sends_gangs_and_nothing_else(rig: Rig) -> None:
     rig.create("plain-default", NVIDIA_GPU)
     rig.create("member-default", NVIDIA_GPU, **{keys.GANG: "g"})
     rig.wait_for(("filter", "member-default"), ("bind", "member-default"))
-    rig.cluster.api.wait_for("the plain pod", lambda: rig.bound("plain-default"), timeout=20)
+    rig.cluster.api.wait_for("the plain pod", lambda: rig.bound("plain-default"))
     assert {name for _, name in rig.calls.seen} == {"member-default"}
     assert not rig.bound("member-default"), "only our Binding binds a member"
     assert rig.calls.strangers == 0
@@ -161,7 +161,7 @@ def test_guarded_also_filters_plain_pods_with_cards(rig: Rig) -> None:
     for name, resource in names.items():
         rig.create(name, resource)
     for name in names:
-        rig.cluster.api.wait_for(name, partial(rig.bound, name), timeout=20)
+        rig.cluster.api.wait_for(name, partial(rig.bound, name))
     plain = {call for call in rig.calls.seen if call[1] in names}
     assert plain == {("filter", name) for name in names if name != "cpu-only"}
     rig.create("member-guarded", NVIDIA_GPU, **{keys.GANG: "g"})

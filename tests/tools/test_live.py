@@ -65,7 +65,7 @@ def wait_status(cluster: Cluster, gang: str, phase: str, reason: str = "") -> di
         right = status.get("phase") == phase and status.get("reason", "") == reason
         return status if right else None
 
-    return cluster.api.wait_for(f"{gang} to be {phase}", reached, 60.0)
+    return cluster.api.wait_for(f"{gang} to be {phase}", reached)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -97,7 +97,7 @@ def test_a_dump_is_planned_as_muster_then_does(
     cluster = service.cluster
     service.stop()
     kubectl(cluster, "apply", "-f", str(WORKLOADS / "chat.yaml"))
-    cluster.api.wait_for("two gated pods", lambda: len(cluster.api.list(PODS)) == 2, 60.0)
+    cluster.api.wait_for("two gated pods", lambda: len(cluster.api.list(PODS)) == 2)
     dump = tmp_path / "dump.json"
     dump.write_text(kubectl(cluster, "get", DUMP, "-A", "-o", "json"))
     code, out = run(capsys, "plan", "-f", str(dump), "-o", "json")
@@ -130,7 +130,7 @@ def test_one_text_explains_everywhere(
         events = cluster.api.list("/apis/events.k8s.io/v1/namespaces/default/events")
         return status["message"] in {event.get("note") for event in events}
 
-    assert cluster.api.wait_for("the event", told, 60.0)
+    assert cluster.api.wait_for("the event", told)
 
 
 def test_more_nodes_are_advised(service: LocalMuster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def test_more_nodes_are_advised(service: LocalMuster, capsys: pytest.CaptureFixt
         assert isinstance(found, list)
         return found
 
-    assert cluster.api.wait_for("the advice", lambda: bool(advice()), 30.0)
+    assert cluster.api.wait_for("the advice", lambda: bool(advice()))
     said = [f"    scale-out: {one['flavor']}: {one['message']}" for one in advice()]
     assert len(said) == 2
     _, out = run(capsys, "explain", "default/pretrain", *kubeconfig)
