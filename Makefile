@@ -8,6 +8,8 @@ UV_COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 
 STAMP := .venv/.ready-$(shell { sed '/^\[tool.ruff\]/,$$d' pyproject.toml; cat requirements-dev.lock; } | cksum | tr ' ' '-')
 RUN = .venv/bin/python -m
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+# Control planes mostly wait, so everyday tests run in two halves: see `test`.
+EVERYDAY = not slow and not bench
 CODE = topology scheduler extender simulations muster.py tests
 
 .DEFAULT_GOAL := help
@@ -38,7 +40,12 @@ journey: $(STAMP) ## a user who knows only a model's name, on the real llmaz and
 
 test: $(STAMP) ## everyday tests, on a real control plane where there is one
 	@$(RUN) simulations.controlplane || test "$$CI" != true
-	@$(RUN) pytest -m "not slow and not bench"
+	@report=$$(mktemp); echo "beside these: what needs no control plane, reported at the end"; \
+	nice $(RUN) pytest -m "not e2e and $(EVERYDAY)" > $$report 2>&1 & others=$$!; \
+	trap 'kill $$others 2> /dev/null; rm -f $$report' EXIT; trap 'exit 1' INT TERM; verdict=0; \
+	$(RUN) pytest -m "e2e and $(EVERYDAY)" || verdict=1; \
+	wait $$others || verdict=1; cat $$report; \
+	test $$verdict = 0 || { echo "something failed: see the two summaries above"; exit 1; }
 
 test-slow: $(STAMP) ## the long repetitions
 	@$(RUN) simulations.controlplane

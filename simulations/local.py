@@ -141,18 +141,17 @@ class LocalMuster:
         """Process id while it runs."""
         return self._process.pid
 
-    def install(self, *, guarded: bool = False, webhook: bool = False) -> None:
-        """Apply the manifests, bind the least-privilege roles and configure kube-scheduler.
-
-        With `webhook` flavors are written into pods.
-        """
-        self._settings["rewrites"] = webhook
+    def install(self, *, guarded: bool = False) -> None:
+        """Apply the manifests, bind the least-privilege roles and configure kube-scheduler."""
         group = {"kind": "Group", "name": SERVICE_GROUP, "apiGroup": "rbac.authorization.k8s.io"}
         install(self.cluster.api, control_plane_manifests(group))
-        if webhook:  # fails closed, so nothing can be tried through it before `start`
-            for manifest in webhook_manifests(self.url, self.ca.read_bytes()):
-                self.cluster.api.apply(api_path(manifest), manifest)
         self.configure_scheduler(guarded=guarded)
+
+    def install_webhook(self) -> None:
+        """Flavors are written into pods from the next `start` on; before it nobody can create any of ours."""
+        self._settings["rewrites"] = True
+        for manifest in webhook_manifests(self.url, self.ca.read_bytes()):
+            self.cluster.api.apply(api_path(manifest), manifest)
 
     def configure_scheduler(self, *, guarded: bool = False) -> None:
         """Point kube-scheduler at this process."""

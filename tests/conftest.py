@@ -31,9 +31,9 @@ def control_plane(pytestconfig: pytest.Config) -> Binaries:
             pytest.skip(f"{_UNAVAILABLE}{error}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plain_cluster(control_plane: Binaries) -> Iterator[Cluster]:
-    """One real cluster with the plain kube-scheduler, shared by the session: clean up after use."""
+    """A real cluster with the plain kube-scheduler, shared by the module: clean up after use."""
     with temporary_cluster(binaries=control_plane) as cluster:
         yield cluster
 

@@ -1,9 +1,13 @@
-"""One real control plane with `muster serve` beside it, shared by the session; a rig for each test."""
+"""One real control plane with `muster serve` beside it, shared by the folder; a rig for each test.
+
+It ends with the last test of the folder, since control planes that only wait take their share of the cores.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +21,14 @@ from topology.keys import NVIDIA_GPU
 _NUMBER = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def muster_cluster(control_plane: Binaries) -> Iterator[Cluster]:
     """A cluster of its own: its kube-scheduler asks Muster."""
     with temporary_cluster(binaries=control_plane) as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(muster_cluster: Cluster) -> Iterator[LocalMuster]:
     """Muster's manifests applied, kube-scheduler configured; the process is not started."""
     muster = LocalMuster(muster_cluster)
@@ -51,9 +55,9 @@ def rig(installed: LocalMuster, muster_cluster: Cluster) -> Iterator[Rig]:
         rig.clean()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def managers(installed: LocalMuster, muster_cluster: Cluster) -> Workloads:
-    """The real managers of LeaderWorkerSet and llmaz beside the session's cluster."""
+    """The real managers of LeaderWorkerSet and llmaz beside the cluster."""
     del installed  # Muster's kinds and policies come first, as on a cluster that has it
     workloads = Workloads(muster_cluster)
     workloads.up()
@@ -88,39 +92,34 @@ def _writes(cluster: Cluster) -> bool:
     return gated and written
 
 
-@pytest.fixture(scope="session")
-def writing(control_plane: Binaries) -> Iterator[LocalMuster]:
-    """A cluster of its own on which Muster's webhook is installed, and Muster running."""
-    with temporary_cluster(binaries=control_plane) as cluster:
-        muster = LocalMuster(cluster)
-        muster.install(webhook=True)
-        muster.start()
-        flavor = {"apiVersion": keys.API_VERSION, "kind": "Flavor", "metadata": {"name": "try"}}
-        path = f"/apis/{keys.API_VERSION}/flavors"
-        cluster.api.create(path, {**flavor, "spec": {"overlay": {"image": "written"}}})
-        cluster.api.wait_for("the policy and the webhook", lambda: _writes(cluster))
-        try:
-            yield muster
-        finally:
-            muster.stop()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with the webhook are the last of the folder: it stays on the cluster."""
+    own = [item for item in items if item.path.parent == Path(__file__).parent]
+    own.sort(key=lambda item: "writing" in getattr(item, "fixturenames", ()))
+    ordered = iter(own)
+    items[:] = [next(ordered) if item in own else item for item in items]
 
 
-@pytest.fixture(scope="session")
-def writing_managers(writing: LocalMuster) -> Workloads:
-    """The managers beside the cluster with the webhook."""
-    workloads = Workloads(writing.cluster)
-    workloads.up()
-    return workloads
+@pytest.fixture(scope="package")
+def writing(installed: LocalMuster) -> LocalMuster:
+    """The cluster with Muster's webhook from now on, and Muster running."""
+    installed.stop()
+    installed.install_webhook()
+    installed.start()
+    api = installed.cluster.api
+    flavor = {"apiVersion": keys.API_VERSION, "kind": "Flavor", "metadata": {"name": "try"}}
+    path = f"/apis/{keys.API_VERSION}/flavors"
+    api.create(path, {**flavor, "spec": {"overlay": {"image": "written"}}})
+    api.wait_for("the webhook", lambda: _writes(installed.cluster))
+    return installed
 
 
 @pytest.fixture
-def vendors(writing: LocalMuster, writing_managers: Workloads) -> Iterator[WorkloadRig]:
+def vendors(writing: LocalMuster, managers: Workloads) -> Iterator[WorkloadRig]:
     """A rig beside the managers on the cluster with the webhook."""
     name = f"x{next(_NUMBER)}"
     writing.cluster.api.create_namespace(name)
-    rig = WorkloadRig(
-        cluster=writing.cluster, muster=writing, name=name, workloads=writing_managers
-    )
+    rig = WorkloadRig(cluster=writing.cluster, muster=writing, name=name, workloads=managers)
     if writing.pid is None:
         writing.start()
     try:

@@ -11,12 +11,12 @@ from tests.e2e.rig import Rig
 
 pytestmark = pytest.mark.e2e
 
-HOLD_SECONDS = 10
+HOLD_SECONDS = 6
 
 
 @pytest.fixture
 def guarded(rig: Rig) -> Iterator[Rig]:
-    """kube-scheduler sends plain pods with GPUs, too; gangs are held for 10 s between plan and ungating."""
+    """kube-scheduler sends plain pods with GPUs, too; gangs are held between plan and ungating."""
     rig.muster.stop()
     rig.muster.configure_scheduler(guarded=True)
     rig.muster.start(guarded=True, ungate_delay_seconds=HOLD_SECONDS)

@@ -12,7 +12,8 @@ from topology.keys import LWS_EXCLUSIVE
 
 pytestmark = pytest.mark.e2e
 
-READY_SECONDS = 20
+BURSTS = [(150, 14), pytest.param((500, 20), marks=pytest.mark.slow)]
+"""Other pods that arrive, and seconds after which a leader is ready."""
 LATE_SECONDS = 4
 
 
@@ -38,14 +39,18 @@ def others(work: WorkloadRig, prefix: str, count: int) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_workers_get_their_places_whoever_arrives_meanwhile(work: WorkloadRig) -> None:
+@pytest.mark.parametrize("burst", BURSTS, ids=str)
+def test_workers_get_their_places_whoever_arrives_meanwhile(
+    work: WorkloadRig, burst: tuple[int, int]
+) -> None:
     """Llmaz Services of size 2 and 4, with and without leaderTemplate, leaders ready 20 s after they are
     bound: one flavor per group, and workers on their reserved nodes although 500 other pods came."""
+    pods, seconds = burst
     sizes = {"two-0": 2, "two-led-0": 2, "four-0": 4, "four-led-0": 4}
     work.cards("a10", nodes=sum(sizes.values()) - 4)  # too few for all groups: one goes to a100
     work.cards("a100", nodes=8)
     model = work.model("llama", "a10", "a100", count=8)
-    slow = {START_DELAY: f"{READY_SECONDS}s"}
+    slow = {START_DELAY: f"{seconds}s"}
     work.apply(
         work.service("two", model, 2, annotations=slow),
         work.service("two-led", model, 2, annotations=slow, leader_template=True),
@@ -55,9 +60,9 @@ def test_workers_get_their_places_whoever_arrives_meanwhile(work: WorkloadRig) -
     places = {gang: wait_awaiting(work, gang) for gang in sizes}
     assert {gang: len(found) for gang, found in places.items()} == sizes
     reserved = {node for found in places.values() for node in found.values()}
-    others(work, "other", 500)
+    others(work, "other", pods)
     for gang, size in sizes.items():
-        assert work.wait_bound(gang, size, timeout=READY_SECONDS + 30) == places[gang]
+        assert work.wait_bound(gang, size, timeout=seconds + 40) == places[gang]
         assert len(work.models_of(gang)) == 1, f"{gang} stands on one flavor"
         work.wait_phase(gang, "Bound")
     taken = {node for name, node in work.places().items() if name.startswith("other")}

@@ -14,15 +14,17 @@ from topology.keys import HOSTNAME
 
 pytestmark = pytest.mark.e2e
 
-HOLD_SECONDS = 10
+HOLD_SECONDS = 6
+RESTART_SECONDS = 10
+"""To be planned for so long leaves kube-scheduler the time to restart."""
 ROUNDS = [1, pytest.param(20, marks=pytest.mark.slow)]
 
 
 @pytest.fixture
-def holding(rig: Rig) -> Iterator[Rig]:
-    """Muster that keeps every gang between Planned and ungating for 10 s."""
+def holding(rig: Rig, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Muster that keeps every gang between Planned and ungating for some seconds."""
     rig.muster.stop()
-    rig.muster.start(ungate_delay_seconds=HOLD_SECONDS)
+    rig.muster.start(ungate_delay_seconds=getattr(request, "param", HOLD_SECONDS))
     yield rig
     rig.muster.stop()
 
@@ -40,7 +42,7 @@ def test_200_plain_pods_take_no_reserved_place(holding: Rig, rounds: int) -> Non
         reserved = {member["node"] for member in status["members"]}
         time.sleep(1)
         rig.create([rig.pod(f"plain{number}-{i}", gpus=4) for i in range(200)])
-        rig.wait_phase(gang, "Bound", timeout=HOLD_SECONDS + 20)
+        rig.wait_phase(gang, "Bound", timeout=HOLD_SECONDS + 40)
         places = rig.places()
         assert set(rig.places(gang).values()) == reserved
         taken = {node for name, node in places.items() if name.startswith("plain")}
@@ -63,11 +65,12 @@ def test_a_higher_priority_pod_wins_and_the_gang_is_planned_again_whole(holding:
     rig.create([rig.pod("high-0", nodeSelector=there, priorityClassName="high")])
     rig.cluster.api.wait_for("the pod to win", lambda: rig.places().get("high-0"))
     rig.never_partial({"held": 4}, 3)
-    places = rig.wait_bound("held", 4, timeout=HOLD_SECONDS * 2 + 20)
+    places = rig.wait_bound("held", 4, timeout=HOLD_SECONDS * 2 + 40)
     assert free in places.values()
     assert reserved[0] not in places.values()
 
 
+@pytest.mark.parametrize("holding", [RESTART_SECONDS], indirect=True)
 def test_a_scheduler_restart_leads_to_re_nomination_within_a_second(
     holding: Rig, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,7 +100,7 @@ def test_a_scheduler_restart_leads_to_re_nomination_within_a_second(
             f"\nkube-scheduler restart: members touched {window:.2f} s after its Lease changed hands"
         )
     assert window < 1
-    rig.wait_phase("held", "Bound", timeout=HOLD_SECONDS + 20)
+    rig.wait_phase("held", "Bound", timeout=HOLD_SECONDS + 40)
     assert set(rig.places("held").values()) == reserved
 
 
@@ -122,8 +125,25 @@ def test_a_vetoed_member_never_causes_an_eviction(rig: Rig) -> None:
 
 
 def test_without_muster_plain_pods_bind_and_gangs_wait_for_it(rig: Rig) -> None:
-    """Stopped: plain pods keep at least 0.9 of their rate; a gang is accepted, gated, and bound within
-    5 s of the start."""
+    """Stopped: plain pods are bound; a gang is accepted, gated, and bound within 5 s of the start."""
+    rig.add_nodes(4)
+    rig.muster.stop()
+    rig.gang("late", 3, gpus=1)
+    rig.create([rig.pod("plain")])
+    rig.cluster.api.wait_for("the plain pod", lambda: "plain" in rig.places())
+    gates = [pod["spec"].get("schedulingGates") for pod in rig.pods("late")]
+    assert all(gates)
+    time.sleep(1)
+    assert rig.places("late") == {}
+    started = time.monotonic()
+    rig.muster.start(ready=False)
+    rig.wait_bound("late", 3)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.slow
+def test_without_muster_plain_pods_keep_their_rate(rig: Rig) -> None:
+    """Stopped: plain pods are bound at 0.9 of their rate at least. It takes an otherwise idle machine."""
     rig.add_nodes(20)
 
     def rate(prefix: str) -> float:
@@ -142,13 +162,4 @@ def test_without_muster_plain_pods_bind_and_gangs_wait_for_it(rig: Rig) -> None:
     usual = max(rate(f"with-{number}") for number in range(6))
     rig.muster.stop()
     stopped = max(rate(f"without-{number}") for number in range(6))
-    rig.gang("late", 3, gpus=1)
-    gates = [pod["spec"].get("schedulingGates") for pod in rig.pods("late")]
-    assert all(gates)
-    time.sleep(1)
-    assert rig.places("late") == {}
-    started = time.monotonic()
-    rig.muster.start(ready=False)
-    rig.wait_bound("late", 3, timeout=10)
-    assert time.monotonic() - started < 5
     assert stopped >= 0.9 * usual, f"{stopped:.0f} of {usual:.0f} pods/s"

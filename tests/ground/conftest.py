@@ -44,7 +44,7 @@ def scheduler_config(url: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ground(control_plane: Binaries) -> Iterator[tuple[Cluster, Extender]]:
     """The cluster and the extender, shared by all ground tests."""
     extender = Extender()

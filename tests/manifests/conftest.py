@@ -20,7 +20,7 @@ _SIZE = {"cpu": "64", "memory": "512Gi", "pods": "110"}
 NODES = ("m1", "m2")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def manifests_cluster(control_plane: Binaries) -> Iterator[Cluster]:
     """Two nodes, the manifests, and the roles bound to the identity ``muster`` of the local cluster."""
     subject = {
