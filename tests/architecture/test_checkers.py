@@ -13,6 +13,7 @@ from tests.architecture.tree import PACKAGES, ROOT
 CODE = (*PACKAGES, "muster.py", "tests")
 
 
+@pytest.mark.timeout(900)  # mypy without its cache, beside the control planes of other tests
 @pytest.mark.parametrize(
     "command",
     [("ruff", "check", *CODE), ("ruff", "format", "--check", *CODE), ("mypy",), ("lint-imports",)],

@@ -31,6 +31,7 @@ from simulations.controlplane.cluster import sweep_orphans
 from simulations.controlplane.commands import COMPONENTS
 from simulations.controlplane.processes import free_ports, start_mark
 from simulations.fleet import Fleet, Pool
+from simulations.local import FAST_LEADER_ELECTION
 
 pytestmark = pytest.mark.e2e
 
@@ -220,11 +221,11 @@ def test_pods_run_after_their_start_delay(small: Cluster) -> None:
     def phase(name: str) -> str:
         return str(small.api.get(f"{PODS}/{name}")["status"]["phase"])
 
-    small.api.wait_for("the first to run", lambda: phase("now") == "Running")
     small.api.wait_for(
         "the second to be bound", lambda: small.api.get(f"{PODS}/later")["spec"].get("nodeName")
     )
     assert phase("later") == "Pending"
+    small.api.wait_for("the first to run", lambda: phase("now") == "Running")
     small.api.wait_for("the second to run", lambda: phase("later") == "Running")
     small.api.delete(PODS)
     small.api.wait_for("deletion", lambda: not small.api.list(PODS))
@@ -274,16 +275,7 @@ def test_scheduler_config_can_be_changed(small: Cluster) -> None:
 
 def test_leader_election_hands_over(small: Cluster) -> None:
     """With leader election on, a killed scheduler's successor schedules once the lease ran out."""
-    small.set_scheduler_config(
-        {
-            "leaderElection": {
-                "leaderElect": True,
-                "leaseDuration": "2s",
-                "renewDeadline": "1500ms",
-                "retryPeriod": "500ms",
-            }
-        }
-    )
+    small.set_scheduler_config({"leaderElection": FAST_LEADER_ELECTION})
     small.restart_scheduler(kill=True)
     small.api.create(PODS, pod("after"))
     small.api.wait_for("binding", lambda: small.api.get(f"{PODS}/after")["spec"].get("nodeName"))

@@ -31,7 +31,7 @@ from tests.e2e.lives import (
     wait_other,
 )
 from tests.e2e.rig import GANGS
-from tests.e2e.workload_rig import MODEL, START_DELAY, WorkloadRig
+from tests.e2e.workload_rig import BY_HAND, MODEL, WorkloadRig
 from topology.keys import LWS_EXCLUSIVE, RACK
 
 pytestmark = pytest.mark.e2e
@@ -235,13 +235,14 @@ def test_a_leader_deleted(work: WorkloadRig) -> None:
 def test_a_leader_deleted_while_its_workers_are_awaited(work: WorkloadRig) -> None:
     """The places of the old life are given back, those of the new one are held; its workers get them."""
     work.cards("a10", nodes=3)
-    work.apply(work.worker_set("ring", 3, annotations={START_DELAY: "4s"}, **LATE))
+    work.apply(work.worker_set("ring", 3, annotations=BY_HAND, **LATE))
     wait_awaiting(work, "ring-0", 3)
     before = uids(work)
     delete(work, "ring-0")
     wait_other(work, "ring-0", before["ring-0"])
     places = wait_awaiting(work, "ring-0", 3)
     assert len(work.placeholders()) == 2
+    work.become_ready("ring-0")
     assert wait_groups(work, {"ring-0": 3})["ring-0"] == places
     leaves_nothing(work, "ring")
 
@@ -339,7 +340,7 @@ def test_a_set_scaled_down_while_planned(holding: WorkloadRig, startup: str) -> 
 def test_a_set_scaled_down_while_workers_are_awaited(work: WorkloadRig) -> None:
     """Placeholders of the groups that go leave at once, and others get their places."""
     work.cards("a10", nodes=6)
-    work.apply(work.worker_set("ring", 2, replicas=3, annotations={START_DELAY: "1h"}, **LATE))
+    work.apply(work.worker_set("ring", 2, replicas=3, annotations=BY_HAND, **LATE))
     for index in range(3):
         wait_awaiting(work, f"ring-{index}", 2)
     work.create(work.gang_pods("other", 4, gpus=CARDS))

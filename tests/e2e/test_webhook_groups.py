@@ -9,7 +9,7 @@ import pytest
 
 from scheduler import keys
 from tests.e2e.test_webhook import FLAVORS
-from tests.e2e.workload_rig import POOL, START_DELAY, WorkloadRig
+from tests.e2e.workload_rig import BY_HAND, POOL, WorkloadRig
 from topology.keys import ASCEND_910, NVIDIA_GPU
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -71,8 +71,9 @@ def test_a_waiting_group_is_built_again_for_another_vendor(vendors: WorkloadRig)
 def test_late_workers_are_written_like_their_leader(vendors: WorkloadRig) -> None:
     """LeaderReady: NVIDIA has room again when the worker comes, but its leader runs on Ascend."""
     add(vendors, "ascend", 2)
-    start(vendors, {START_DELAY: "5s"}, startupPolicy="LeaderReady")
+    start(vendors, BY_HAND, startupPolicy="LeaderReady")
     vendors.wait_bound("chat-0", 1)
     add(vendors, "nvidia", 2)
+    vendors.become_ready("chat-0")
     vendors.wait_bound("chat-0", 2)
     assert made_for(vendors) == ON_ASCEND

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulations.controlplane import Workloads
+from simulations.controlplane.api import STRATEGIC
 from tests.e2e.rig import Object, Rig
 from topology import keys
 
 LLMAZ = f"{keys.LLMAZ_INFERENCE_GROUP}/v1alpha1"
 START_DELAY = "kwok.muster.dev/start-delay"
 """Annotation of a pod: it becomes ready so long after it was bound (see the KWOK stages)."""
+BY_HAND = {START_DELAY: "1h"}
+"""It becomes ready when the test calls `become_ready`, however long the machine takes until then."""
 POOL = "pool"
 MODEL = "gpu.model"
 
@@ -173,6 +176,14 @@ class WorkloadRig(Rig):
                 ]
             },
         }
+
+    def become_ready(self, pod: str) -> None:
+        """What its kubelet reports when the containers have started; for pods that do so `BY_HAND`."""
+        kinds = ("Initialized", "ContainersReady", "Ready")
+        conditions = [{"type": kind, "status": "True"} for kind in kinds]
+        status = {"phase": "Running", "conditions": conditions}
+        path = f"{self._pods}/{pod}/status"
+        self.cluster.api.patch(path, {"status": status}, STRATEGIC)
 
     # -- what came of it -------------------------------------------------------------------------
 

@@ -155,7 +155,7 @@ def test_one_leader_at_a_time(cluster: Cluster) -> None:
             first.cancel()
             await asyncio.wait([first])
             await one.release()
-            await until(lambda: two.leading, 1.5)
+            await until(lambda: two.leading, 2.5)  # before the Lease runs out
             assert log == ["one leads", "one stops", "two leads"]
 
             second.cancel()  # as if killed: the Lease stays
