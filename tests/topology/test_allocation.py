@@ -146,9 +146,10 @@ DUO = {keys.ASCEND_CHIP: "310P3", keys.ASCEND_INFER_CARD: "card-300i-duo"}
         ({keys.ASCEND_CHIP: "Ascend950PR"}, keys.ASCEND_NPU, 8, (1, 2, 4, 8), (8,), 1, "scale-up"),
         (DUO, keys.ASCEND_310P, 8, (), (), 2, "node"),
         ({}, keys.ASCEND_910, 8, (1, 2, 4, 8), (1, 2, 4, 8), 4, "anywhere"),
+        ({}, keys.KUNLUN_XPU, 8, (1, 2, 4, 8), (1, 2, 4, 8), 4, "anywhere"),
     ],
 )
-def test_the_rules_of_ascend(
+def test_the_rules_of_vendors(
     labels: dict[str, str],
     resource: str,
     cards: int,
@@ -157,7 +158,7 @@ def test_the_rules_of_ascend(
     group: int,
     reach: str,
 ) -> None:
-    """The table of legal counts and groups (MindCluster, ascend_ai_processor_based_affinity)."""
+    """The table of legal counts and groups (MindCluster's document on affinity; HAMi's on Kunlunxin)."""
     accelerator = read(labels, {resource: cards}).accelerator
     assert accelerator is not None and accelerator.rule is not None
     rule = accelerator.rule
