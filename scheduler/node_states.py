@@ -8,6 +8,7 @@ from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod
 from scheduler.snapshot import NodeState, RunningPod
 from topology.model import Node
+from topology.occupancy import CardList
 from topology.resources import Resources
 
 
@@ -27,8 +28,8 @@ def running_pod(pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> Runnin
     )
 
 
-def node_state(node: Node, here: Iterable[RunningPod]) -> NodeState:
-    """The node with the pods that are ``here``, in whatever order."""
+def node_state(node: Node, here: Iterable[RunningPod], listed: CardList | None = None) -> NodeState:
+    """The node with the pods that are ``here``, in whatever order, and what its plugin lists."""
     pods = sorted(here, key=lambda pod: (pod.namespace, pod.name))
     used = Resources.sum(pod.request for pod in pods)
-    return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods))
+    return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods), listed=listed)

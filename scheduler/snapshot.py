@@ -9,6 +9,7 @@ from scheduler.model import Gang, GangAssignment, PodTerm
 from topology.caches.claims import Residency
 from topology.fabric import Fabric
 from topology.model import Node, Problem
+from topology.occupancy import CardList
 from topology.resources import Resources
 from topology.tree import TopologyTree
 
@@ -37,6 +38,8 @@ class NodeState:
     free: Resources
     pods: tuple[RunningPod, ...] = ()
     """In the order of namespace and name."""
+    listed: CardList | None = None
+    """What a plugin says of its cards; believed where it agrees with the pods."""
 
     @property
     def usable(self) -> bool:

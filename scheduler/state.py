@@ -12,7 +12,7 @@ from typing import Any
 
 from scheduler.card_kinds import kinds_of
 from scheduler.flavors import FlavorObject, read_flavor_object
-from scheduler.fleet import NODE_TOPOLOGY, OF_THE_NETWORK, Fleet
+from scheduler.fleet import CONFIG_MAP, NODE_TOPOLOGY, OF_THE_NETWORK, Fleet
 from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.foreign import OPEN_MODEL, ForeignObjects, identity
 from scheduler.fork import Forkable
@@ -27,6 +27,7 @@ from scheduler.residencies import Residencies
 from scheduler.snapshot import NodeState, RunningPod, Snapshot
 from topology.caches import KINDS as CACHE_KINDS
 from topology.model import Problem
+from topology.occupancy import CardList, card_list
 from topology.sources.hierarchy import Hierarchy
 from topology.sources.node_labels import PRESETS
 from topology.untyped import mapping, strings, text
@@ -59,6 +60,7 @@ class ClusterState(Forkable):
         self._fleet = Fleet(presets)
         self._settings = Context(rewrites=rewrites, compatibility=compatibility)
         self._on_node: dict[str, dict[str, RunningPod]] = {}
+        self._lists: dict[str, CardList] = {}
         self._states: dict[str, NodeState] = {}
         self._flavors: dict[str, FlavorObject] = {}
         self._priorities = Priorities()
@@ -87,6 +89,8 @@ class ClusterState(Forkable):
             self.generation += self._residencies.take(kind, obj, verb == "DELETED")
         if take is not None and _name(obj):
             take(obj, verb == "DELETED")
+        elif kind == CONFIG_MAP and (found := card_list(obj)) is not None:
+            self._take_list(found[0], None if verb == "DELETED" else found[1])
         elif kind in OF_THE_NETWORK and _name(obj):
             self.generation += self._fleet.take(kind, obj, verb == "DELETED")
         elif kind in FOREIGN_KINDS and _name(obj):
@@ -226,6 +230,14 @@ class ClusterState(Forkable):
             self._read_pods_again(p for p in self.pods.values() if p.priority_class is not None)
             self.generation += 1
 
+    def _take_list(self, node: str, listed: CardList | None) -> None:
+        """What a plugin lists of the cards of its node."""
+        if listed != self._lists.get(node):
+            self._lists.pop(node, None)
+            self._lists |= {node: listed} if listed is not None else {}
+            self._states.pop(node, None)
+            self.generation += 1
+
     def _take_gang_object(self, obj: Object, deleted: bool) -> None:
         key = f"{text(mapping(obj.get('metadata')).get('namespace'))}/{_name(obj)}"
         if deleted:
@@ -336,7 +348,8 @@ class ClusterState(Forkable):
         for name in changes.nodes:
             self._states.pop(name, None)
         for name in nodes.keys() - self._states.keys():
-            self._states[name] = node_state(nodes[name], self._on_node.get(name, {}).values())
+            here = self._on_node.get(name, {}).values()
+            self._states[name] = node_state(nodes[name], here, self._lists.get(name))
         kinds = kinds_of(nodes.values()) if changes.nodes else self._settings.kinds
         if changes.levels or kinds != self._settings.kinds:
             self._settings = replace(self._settings, kinds=kinds)

@@ -91,6 +91,9 @@ ASCEND_ACCELERATOR = "accelerator"
 ASCEND_ACCELERATOR_TYPE = "accelerator-type"
 ASCEND_REAL = "huawei.com/AscendReal"  # annotation of a pod: the cards that its containers have got
 ASCEND_SP_BLOCK = "sp-block"  # annotation of a pod: so many chips of its job stand in one super-pod
+ASCEND_CARD_LIST = (
+    "mindx-dl-deviceinfo-"  # prefix of the name of a ConfigMap, before that of the node
+)
 ASCEND_INFER_CARD = "infer-card-type"
 ASCEND_SUPER_POD = "huawei.com/topotree.superpodid"
 ASCEND_SOFT_SHARE = "huawei.com/scheduler.chip1softsharedev.enable"

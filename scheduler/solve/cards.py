@@ -222,21 +222,41 @@ def _room_of(
 ) -> tuple[int, ...]:
     """For each size of unit, what the node's groups have free however the cards are given out."""
     free = list(rule.groups(card.size))
-    held = [amounts.get(card.resource, 0) for amounts in promised]
+    if not free:
+        return (0,) * len(rule.sizes)
+    taken, held = _taken(state, card)
+    held += [amounts.get(card.resource, 0) for amounts in promised]
+    if sum(held) + len(taken) >= card.size:
+        return (0,) * len(rule.sizes)
+    for number in taken:
+        free[number // rule.group] -= 1
+    items = [item for count in held for item in rule.items(count)]
+    return _room(rule, tuple(sorted(free)), tuple(sorted(items, reverse=True)))
+
+
+def _taken(state: NodeState, card: Accelerator) -> tuple[set[int], list[int]]:
+    """The cards of a node that are known to be taken, and how many others each pod holds somewhere.
+
+    Cards that are missing for an unknown reason are held one by one.
+    """
     known: set[int] = set()
+    held: list[int] = []
     for pod in state.pods:
         count, cards = pod.request[card.resource], set(pod.cards)
         if len(cards) == count and max(cards, default=0) < card.size and known.isdisjoint(cards):
             known |= cards
         else:
             held.append(count)
-    missing = card.size - card.count
-    if sum(held) + missing + len(known) >= card.size or not free:
-        return (0,) * len(rule.sizes)
-    for number in known:
-        free[number // rule.group] -= 1
-    items = [item for count in held for item in rule.items(count)]
-    return _room(rule, tuple(sorted(free)), (*sorted(items, reverse=True), *(1,) * missing))
+    held += [1] * (card.size - card.count)
+    if state.listed is None:
+        return known, held
+    every, free = set(range(card.size)), set(state.listed.free)
+    if known | free <= every and not known & free and len(known | free) + sum(held) == card.size:
+        return every - free, []
+    sick = set(state.listed.unhealthy)
+    if sick <= every - known and len(sick) == card.size - card.count:
+        return known | sick, held[: len(held) - len(sick)]
+    return known, held
 
 
 @lru_cache(maxsize=4096)

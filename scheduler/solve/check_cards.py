@@ -141,8 +141,10 @@ class Boards:
         assert ruled is not None
         card, rule = ruled
         size = max(card.count, card.installed)
-        held = [one.get(card.resource, 0) for one in self._promised.get(state.node.name, ())]
-        seats = Counter(range(size)) if size <= rule.group * _MOST else Counter[int]()
+        if size > rule.group * _MOST:
+            return frozenset({(0,)})
+        seats = Counter(range(size))
+        held = []
         for pod in state.pods:
             count, cards = pod.request[card.resource], set(pod.cards)
             if len(cards) == count and all(seats[number] == 1 for number in cards):
@@ -150,6 +152,17 @@ class Boards:
             else:
                 held.append(count)
         lost = size - card.count
+        said = state.listed
+        if (
+            said
+            and set(said.free) <= set(+seats)
+            and seats.total() - sum(held) - lost == len(said.free)
+        ):
+            seats, held, lost = Counter({n: int(n in said.free) for n in seats}), [], 0
+        elif said and set(said.unhealthy) <= set(+seats) and len(said.unhealthy) == lost:
+            seats.subtract(said.unhealthy)
+            lost = 0
+        held += [one.get(card.resource, 0) for one in self._promised.get(state.node.name, ())]
         if sum(held) + lost >= seats.total():
             return frozenset({(0,)})
         groups = Counter[int]({number // rule.group: 0 for number in seats})

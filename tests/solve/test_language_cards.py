@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from random import Random
 
@@ -21,6 +22,8 @@ from tests.builders import (
 )
 from tests.solve.deciding import decide, passed, waits
 from topology import keys
+from topology.occupancy import CardList
+from topology.resources import Resources
 
 NPU = keys.ASCEND_910
 
@@ -237,3 +240,30 @@ def test_cards_that_are_known_break_no_other_ring() -> None:
         for name, told in (("a", (0, 1)), ("b", cards)):
             held = occupy(held, "n1", running_pod(name, {NPU: 2}, cards=told))
         assert not answer(decide(held, pod("four", 4)), "four").placed
+
+
+def test_a_list_of_the_plugin_is_believed_where_it_agrees_with_the_pods() -> None:
+    """Pods that say nothing lie in the first ring, as the node's list says; an old list says nothing."""
+    drawn = busy(fleet("r1(n1@910a)"), "n1", 2, 2)
+    for free, placed in (((4, 5, 6, 7), True), ((2, 3, 6, 7), False), ((2, 3, 4, 5, 6, 7), False)):
+        (state,) = drawn.states
+        told = replace(drawn, states=(replace(state, listed=CardList(free=free)),))
+        assert answer(decide(told, pod("four", 4)), "four").placed is placed
+
+
+def test_the_ring_of_an_unhealthy_card_is_known_from_the_list() -> None:
+    """One card of eight is unhealthy, and a pod of two runs somewhere: at worst no ring is whole."""
+    (state,) = busy(fleet("r1(n1@910a)"), "n1", 2).states
+    card = state.node.accelerator
+    assert card is not None
+    node = replace(state.node, accelerator=replace(card, count=7, installed=8))
+    free = state.free - Resources({NPU: 1})
+    for sick, placed in (((), False), ((7,), False), ((6, 7), False)):
+        told = replace(state, node=node, free=free, listed=CardList(unhealthy=sick))
+        plan = decide(Fleet(levels=("rack",), states=(told,)), pod("four", 4))
+        assert answer(plan, "four").placed is placed
+    pods = tuple(replace(each, cards=(4, 5)) for each in state.pods)
+    for sick, placed in (((7,), True), ((3,), False)):
+        told = replace(state, node=node, free=free, pods=pods, listed=CardList(unhealthy=sick))
+        plan = decide(Fleet(levels=("rack",), states=(told,)), pod("four", 4))
+        assert answer(plan, "four").placed is placed

@@ -130,3 +130,38 @@ def test_a_gang_asks_for_one_nvlink_domain(
     level = {"gang_topology_preferred": "scale-up"}
     gang = plan(capsys, tmp_path, 4, 3, resource="nvidia.com/gpu", nodes=fleet, **level)
     assert gang["status"] == "placed"
+
+
+def test_the_list_of_a_plugin_tells_where_pods_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Pods that say nothing of their cards: four in one ring are free for sure once the plugin lists them."""
+    resource, labels = "huawei.com/Ascend910", {"node.kubernetes.io/npu.chip.name": "910A"}
+    node: Object = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "n1", "labels": labels},
+        "status": {"allocatable": {resource: "8", "cpu": "64", "pods": "110"}},
+    }
+    running: list[Object] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"busy-{index}"},
+            "spec": {
+                "nodeName": "n1",
+                "containers": [{"name": "main", "resources": {"limits": {resource: "2"}}}],
+            },
+        }
+        for index in range(2)
+    ]
+    lists = {resource: ",".join(f"Ascend910-{n}" for n in range(4, 8))}
+    lists[f"{resource}-Unhealthy"] = ""
+    told: Object = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "mindx-dl-deviceinfo-n1", "namespace": "kube-system"},
+        "data": {"DeviceInfoCfg": json.dumps({"DeviceInfo": {"DeviceList": lists}})},
+    }
+    assert plan(capsys, tmp_path, 4, nodes=[node, *running])["status"] == "waiting"
+    assert plan(capsys, tmp_path, 4, nodes=[node, *running, told])["status"] == "placed"

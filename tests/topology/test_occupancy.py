@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topology.keys import ASCEND_910, ASCEND_NPU, ASCEND_REAL, CARD_LISTS, KUNLUN_DEVICES
-from topology.occupancy import cards_held
+from topology.occupancy import CardList, card_list, cards_held
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,39 @@ def test_any_annotation_is_read(annotations: dict[str, Any]) -> None:
     """Total: whatever stands there, the answer is a list of different numbers."""
     cards = cards_held(annotations)
     assert cards == tuple(sorted(set(cards)))
+
+
+def config_map(document: object, name: str = "mindx-dl-deviceinfo-n1") -> dict[str, Any]:
+    """A ConfigMap as Ascend's device plugin writes it."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    return {"metadata": {"name": name, "namespace": "kube-system"}, "data": {"DeviceInfoCfg": text}}
+
+
+def listed(**lists: str) -> dict[str, Any]:
+    """The plugin's document with lists of ``Ascend910``; ``Unhealthy="..."`` and the like."""
+    names = {
+        f"huawei.com/Ascend910{f'-{key}' if key else ''}": value for key, value in lists.items()
+    }
+    return {"DeviceInfo": {"DeviceList": names, "UpdateTime": 1763713955}, "CheckCode": "e5cc"}
+
+
+def test_the_cards_that_a_plugin_lists() -> None:
+    """Free and unhealthy cards, and of which node; an empty list says that there are none."""
+    free = {"": "Ascend910-4,Ascend910-5", "Unhealthy": "Ascend910-7", "Fault": "[]"}
+    expected = CardList(free=(4, 5), unhealthy=(7,))
+    assert card_list(config_map(listed(**free))) == ("n1", expected)
+    assert card_list(config_map(listed(**{"": "", "Unhealthy": ""}))) == ("n1", CardList())
+
+
+@pytest.mark.parametrize("document", ["", "{", "[]", {"DeviceInfo": []}, listed(Unhealthy="")])
+def test_a_list_that_cannot_be_read(document: object) -> None:
+    """What is damaged says nothing, and other ConfigMaps are none of ours."""
+    assert card_list(config_map(document)) == ("n1", None)
+    assert card_list(config_map(document, "kube-root-ca.crt")) is None
+
+
+@given(st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner)))
+def test_any_config_map_is_read(value: Any) -> None:
+    """Total."""
+    found = card_list({"metadata": {"name": "mindx-dl-deviceinfo-n1"}, "data": value})
+    assert found is not None and found[0] == "n1"

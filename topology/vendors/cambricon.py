@@ -3,8 +3,8 @@
 Sources: Cambricon/cambricon-k8s-device-plugin device-plugin/README.md, pkg/mlu (names, modes), pkg/nodeLabel
 (the label ``Model`` has no domain, so it counts only beside a resource of Cambricon, and tells of the first
 card); Project-HAMi/HAMi charts/hami/values.yaml, pkg/device/cambricon. HAMi's vmlu are ten slots a card.
-Memory of no product is published by the plugin. There is no allocation rule: the plugin refuses numbers other
-than 1, 2, 4, 8 only with the policies ``guaranteed`` and ``restricted`` (pkg/allocator), which no object shows.
+Memory of no product is published by the plugin. No allocation rule: with its policies ``guaranteed`` and
+``restricted``, which no object shows, the plugin refuses numbers other than 1, 2, 4, 8 (pkg/allocator).
 """
 
 from __future__ import annotations
