@@ -112,7 +112,7 @@ def load_of(gang: Gang, known: Index, policy: Policy, now_seconds: int = 0) -> L
         for name in names
         for one in known.get(name, ())
         if one.namespace in ("", gang.namespace)
-        and same_revision(one.revision, revision)
+        and same_revision(revision, one.revisions)
         and _fresh(one, policy, now_seconds)
     ]
     copies = [one for one in found if one.complete and not one.worker]

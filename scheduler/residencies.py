@@ -2,80 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from scheduler.foreign import identity
 from scheduler.fork import Forkable
 from scheduler.model import Gang
 from topology import caches
-from topology.caches.claims import Copy, Entry, Residency, join
+from topology.caches.claims import Copy, Entry, Residency, frame, joined
 from topology.caches.identity import names_of
 from topology.model import Problem
 
 Key = tuple[str, str, str]
 """Kind, namespace and name of an object; the namespace is empty where the object gives none."""
+Model = tuple[str, str]
+"""Source, and its key of a model."""
 
 
 class Residencies(Forkable):
     """The claims about models and nodes.
 
-    An object costs its own work; a model is joined when it is asked for.
+    An object costs its own work. A model is joined when it is asked for, and then only on the nodes that
+    something new was said about.
     """
 
     def __init__(self) -> None:
         self._said: dict[Key, caches.Said] = {}
-        self._copies: dict[tuple[str, str], dict[Key, tuple[Copy, ...]]] = {}
-        """(Source, model key) -> copies by object."""
-        self._entries: dict[tuple[str, str], dict[Key, tuple[Entry, ...]]] = {}
-        self._models: dict[str, dict[tuple[str, str], None]] = {}
-        """Name of a model -> (source, model key) of its entries."""
-        self._joined: dict[str, tuple[Residency, ...]] = {}
+        self._copies: dict[Model, dict[str, dict[Key, tuple[Copy, ...]]]] = {}
+        """By node and object."""
+        self._entries: dict[Model, dict[Entry, int]] = {}
+        """How many objects say so: thousands of nodes say the same."""
+        self._models: dict[str, dict[Model, None]] = {}
+        """By name."""
+        self._joined: dict[str, dict[str, tuple[Residency, ...]]] = {}
+        """By name and node; nodes of ``_stale`` are to be joined again."""
+        self._stale: dict[str, set[str]] = {}
+        self._found: dict[str, tuple[Residency, ...]] = {}
+        self._wrong: dict[Key, tuple[Problem, ...]] = {}
 
     def take(self, kind: str, obj: Mapping[str, Any], deleted: bool) -> bool:
         """Take or forget one object; whether that changes anything."""
         key = (kind, *identity(kind, obj))
-        before = self._said.get(key, ())
+        before = self._said.pop(key, ())
         said = () if deleted else caches.read(kind, obj)
-        if said == before:
-            return False
-        self._forget(key, before)
-        self._keep(key, said)
-        return True
-
-    def _forget(self, key: Key, said: caches.Said) -> None:
-        self._said.pop(key, None)
-        for source, claims in said:
-            for model in claims.models:
-                self._changed(source, model)
-                for kept in (self._copies, self._entries):
-                    _drop(kept, (source, model), key)
-            for entry in claims.entries:
-                if (source, entry.model) not in self._entries:
-                    for name, _ in entry.names:
-                        _drop(self._models, name, (source, entry.model))
-
-    def _keep(self, key: Key, said: caches.Said) -> None:
         if said:
             self._said[key] = said
+        if said == before:
+            return False
+        self._wrong.pop(key, None)
+        if wrong := tuple(problem for _, claims in said for problem in claims.problems):
+            self._wrong[key] = wrong
+        for source, claims in before:
+            for copy in claims.copies:
+                _drop(self._copies.get((source, copy.model), {}), copy.node, key)
+                self._touch((source, copy.model), {copy.node})
+            for entry in claims.entries:
+                self._count((source, entry.model), entry, -1)
         for source, claims in said:
-            for model in claims.models:
-                copies = tuple(copy for copy in claims.copies if copy.model == model)
-                entries = tuple(entry for entry in claims.entries if entry.model == model)
-                if copies:
-                    self._copies.setdefault((source, model), {})[key] = copies
-                if entries:
-                    self._entries.setdefault((source, model), {})[key] = entries
-                for entry in entries:
-                    for name, _ in entry.names:
-                        self._models.setdefault(name, {})[source, model] = None
-                self._changed(source, model)
+            for entry in claims.entries:
+                self._count((source, entry.model), entry, 1)
+            for copy in claims.copies:
+                here = self._copies.setdefault((source, copy.model), {}).setdefault(copy.node, {})
+                here[key] = (*here.get(key, ()), copy)
+                self._touch((source, copy.model), {copy.node})
+        return True
 
-    def _changed(self, source: str, model: str) -> None:
-        for entries in self._entries.get((source, model), {}).values():
-            for entry in entries:
-                for name, _ in entry.names:
-                    self._joined.pop(name, None)
+    def _count(self, model: Model, entry: Entry, change: int) -> None:
+        entries = self._entries.setdefault(model, {})
+        before = entries.get(entry, 0)
+        if before and before + change:
+            entries[entry] = before + change
+            return  # others say the same
+        self._touch(model, self._copies.get(model, {}))
+        if change > 0:
+            entries[entry] = change
+            for name in entry.names:
+                self._models.setdefault(name, {})[model] = None
+            self._touch(model, self._copies.get(model, {}))
+            return
+        del entries[entry]
+        for name in {*entry.names} - {name for other in entries for name in other.names}:
+            _drop(self._models, name, model)
+        if not entries:
+            del self._entries[model]
+
+    def _touch(self, model: Model, nodes: Collection[str]) -> None:
+        """What is known of the model on these nodes is to be joined again."""
+        for entry in self._entries.get(model, ()):
+            for name in entry.names:
+                if name in self._joined:
+                    self._stale.setdefault(name, set()).update(nodes)
+                    self._found.pop(name, None)
+        if model in self._copies and not self._copies[model]:
+            del self._copies[model]
 
     def names(self, kind: str) -> list[tuple[str, str]]:
         """(namespace, name) of the objects of a kind that said anything."""
@@ -83,12 +102,11 @@ class Residencies(Forkable):
 
     def problems(self) -> Iterator[Problem]:
         """What was wrong with the objects."""
-        for said in self._said.values():
-            for _, claims in said:
-                yield from claims.problems
+        for problems in self._wrong.values():
+            yield from problems
 
     def of(self, gangs: Iterable[Gang]) -> tuple[Residency, ...]:
-        """Where the models are that gangs with pending members load, by model, node and source."""
+        """Where the models are that gangs with pending members load, by name, node and source."""
         asked = {
             (gang.model, gang.namespace)
             for gang in gangs
@@ -98,20 +116,29 @@ class Residencies(Forkable):
         return tuple(found for name in sorted(names) for found in self._named(name))
 
     def _named(self, name: str) -> tuple[Residency, ...]:
-        if name in self._models and name not in self._joined:
-            self._joined[name] = tuple(sorted(self._join(name), key=_order))
-        return self._joined.get(name, ())
-
-    def _join(self, name: str) -> Iterator[Residency]:
-        for source, model in sorted(self._models.get(name, ())):
-            kept = self._copies.get((source, model), {}).values()
-            entries = self._entries.get((source, model), {}).values()
-            yield from join(
-                source,
-                name,
-                (copy for copies in kept for copy in copies),
-                (entry for many in entries for entry in many),
-            )
+        models = self._models.get(name)
+        if models is None:
+            for known in (self._joined, self._stale, self._found):
+                known.pop(name, None)
+            return ()
+        if name not in self._found:
+            here = self._joined.setdefault(name, {})
+            stale = self._stale.pop(name, ())
+            if not here:
+                stale = {node for model in models for node in self._copies.get(model, ())}
+            frames = [
+                (model, framed)
+                for model in sorted(models)
+                if (framed := frame(model[0], name, self._entries[model])) is not None
+            ]
+            for node in stale:
+                here[node] = tuple(
+                    joined(framed, [copy for many in there.values() for copy in many])
+                    for model, framed in frames
+                    if (there := self._copies.get(model, {}).get(node))
+                )
+            self._found[name] = tuple(found for node in sorted(here) for found in here[node])
+        return self._found[name]
 
 
 def _drop(kept: dict[Any, dict[Any, Any]], first: object, second: object) -> None:
@@ -120,7 +147,3 @@ def _drop(kept: dict[Any, dict[Any, Any]], first: object, second: object) -> Non
         kept[first].pop(second, None)
         if not kept[first]:
             del kept[first]
-
-
-def _order(found: Residency) -> tuple[str, str, str, str]:
-    return found.node, found.source, found.revision or "", repr(found)

@@ -72,7 +72,7 @@ def _seen(facts: Facts, gang: Gang) -> Iterator[Residency]:
     limit, now = facts.policy.copy_age_seconds, facts.snapshot.taken_seconds
     for one in facts.snapshot.residency:
         old = one.observed_seconds is not None and now - one.observed_seconds > limit
-        other = revision and one.revision and revision != one.revision
+        other = revision and one.revisions and revision not in one.revisions
         foreign = one.namespace and one.namespace != gang.namespace
         if one.model in names and not other and not foreign and not (limit and now and old):
             yield one

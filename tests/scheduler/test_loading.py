@@ -109,8 +109,8 @@ def test_readers_share_the_origin_and_a_node_counts_once() -> None:
     [
         (copy("n1"), True),
         (copy("n1", complete=False, bytes=29 * 10**9), False),  # under way
-        (copy("n1", revision="a"), True),
-        (copy("n1", revision="b"), False),
+        (copy("n1", revisions=("a", "main")), True),
+        (copy("n1", revisions=("b",)), False),
         (copy("n1", namespace="default"), True),
         (copy("n1", namespace="team"), False),
         (copy("n1", observed_seconds=10_000), True),

@@ -49,7 +49,7 @@ def _on(dice: Random, node: str) -> list[Residency]:
             bytes=dice.choice((60 * 10**9, 60 * 10**9, None)),
             complete=dice.random() < 0.85,
             observed_seconds=dice.choice((None, NOW - 10, NOW - 901)),
-            revision=dice.choice((None, None, "v1", "v2")),
+            revisions=dice.choice(((), (), ("v1", "main"), ("v2",))),
             rate=dice.choice((None, None, 3_000_000_000)),
         )
     ]

@@ -37,7 +37,7 @@ def times(model: Model, gang: Gang) -> Times:
         one
         for one in snapshot.residency
         if one.model == repository
-        and (not revision or one.revision in (None, revision))
+        and (not revision or not one.revisions or revision in one.revisions)
         and one.namespace in ("", gang.namespace)
         and not (one.observed_seconds and one.observed_seconds < snapshot.taken_seconds - 900)
     ]

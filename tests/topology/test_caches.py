@@ -61,6 +61,7 @@ def shown(one: Residency, fixture: Object) -> Object:
         and field.name not in ("node", "source", "model")
     }
     own = read_name(fixture["model"], fixture.get("namespace", "default"))
+    values = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
     return values if own and own[0] == one.model else {**values, "model": one.model}
 
 
@@ -192,12 +193,18 @@ def test_what_a_gang_asks_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [(None, None, True), ("a", None, True), (None, "a", True), ("a", "a", True), ("a", "b", False)],
+    ("asked", "there", "same"),
+    [
+        (None, (), True),
+        ("a", (), True),
+        (None, ("a",), True),
+        ("main", ("0a1b", "main"), True),
+        ("a", ("b",), False),
+    ],
 )
-def test_revisions(one: str | None, other: str | None, same: bool) -> None:
+def test_revisions(asked: str | None, there: tuple[str, ...], same: bool) -> None:
     """Two revisions differ only when both are named."""
-    assert same_revision(one, other) is same
+    assert same_revision(asked, there) is same
 
 
 @pytest.mark.parametrize("name", ["a", "b"])

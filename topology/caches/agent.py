@@ -37,7 +37,7 @@ def read(_kind: str, obj: Mapping[str, Any]) -> Claims:
         path, tier = text(cache.get("path")), text(cache.get("tier"))
         present, expected = whole(cache.get("bytesPresent")), whole(cache.get("bytesExpected"))
         # Two directories with one model are two copies: each has a key of its own, the better one counts.
-        key = f"{NAME}:{node}:{path}:{names[0][0]}@{names[0][1]}"
+        key = f"{NAME}:{path}:{names[0]}"
         complete = text(cache.get("state")) == _COMPLETE
         if present is not None and expected is not None:
             complete = complete and present >= expected
@@ -50,28 +50,31 @@ def read(_kind: str, obj: Mapping[str, Any]) -> Claims:
                 tier=tier if tier in TIERS else NVME,
                 observed_seconds=seconds(cache.get("checkedAt")) or collected or None,
                 rate=_rate(path, disks),
+                revisions=_revisions(cache),
             )
         )
-        entries.append(Entry(model=key, names=names, bytes=expected))
+        entries.append(Entry(model=key, names=names))
     return Claims(
-        copies=tuple(sorted(copies, key=lambda copy: (copy.model, repr(copy)))),
-        entries=tuple(sorted(entries, key=lambda entry: (entry.model, repr(entry)))),
+        copies=tuple(sorted(copies, key=repr)), entries=tuple(sorted(set(entries), key=repr))
     )
 
 
-def _names(cache: Mapping[str, Any]) -> tuple[tuple[str, str | None], ...]:
+def _revisions(cache: Mapping[str, Any]) -> tuple[str, ...]:
+    """The commit, and the branches and tags that stand for it."""
+    model = read_name(text(cache.get("model")))
+    said = (model[1] if model else None, text(cache.get("revision")))
+    refs = (text(ref) for ref in sequence(cache.get("refs")))
+    return tuple(sorted({name for name in (*said, *refs) if name}))
+
+
+def _names(cache: Mapping[str, Any]) -> tuple[str, ...]:
     path = text(cache.get("path"))
     model = read_name(text(cache.get("model")))
-    revision = text(cache.get("revision")) or None
-    names: list[tuple[str, str | None]] = []
-    if model is not None:
-        names.append((model[0], model[1] or revision))
-    if path.startswith("/") and (where := read_name(path)) is not None:
-        names.append(where)
+    where = read_name(path) if path.startswith("/") else None
     hashed = _HASHED.fullmatch(path)
-    if hashed:
-        names.append((f"{HASH}://{hashed[1]}", None))
-    return tuple(dict(reversed(names)).items())[::-1]
+    found = [one[0] for one in (model, where) if one is not None]
+    found += [f"{HASH}://{hashed[1]}"] if hashed else []
+    return tuple(dict.fromkeys(found))
 
 
 def _disks(status: Mapping[str, Any]) -> dict[str, int]:

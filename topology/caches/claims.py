@@ -7,8 +7,8 @@ they come from, and whatever the order in which these were seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from topology.model import Problem
@@ -40,6 +40,8 @@ class Copy:
     """Whether this is no copy but a cache worker that runs there, with an unknown part of the model."""
     parts: frozenset[str] = frozenset()
     """Parts of the model that are there, where completeness is a matter of ``Entry.parts``."""
+    revisions: tuple[str, ...] = ()
+    """All names of the revision that is there; empty where only the entry says, or nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,10 @@ class Entry:
 
     model: str
     """The source's key of the model."""
-    names: tuple[tuple[str, str | None], ...]
-    """Names (``identity.read_name``) and revisions under which gangs ask for it."""
+    names: tuple[str, ...]
+    """Names (``identity.read_name``) under which gangs ask for it."""
+    revisions: tuple[str, ...] = ()
+    """All names of its revision; empty when it is not known which."""
     bytes: int | None = None
     """Size of the whole model."""
     namespace: str = ""
@@ -84,8 +88,8 @@ class Residency:
     node: str
     source: str
     """``NAME`` of the cache source."""
-    revision: str | None = None
-    """None when it is not known which."""
+    revisions: tuple[str, ...] = ()
+    """All names of the revision that is there; empty when it is not known which."""
     tier: str = NVME
     bytes: int | None = None
     """Of a complete copy the size of the model; else what is there, as far as that is known."""
@@ -101,53 +105,69 @@ class Residency:
     permille: int = 0
 
 
-def join(
-    source: str, name: str, copies: Iterable[Copy], entries: Iterable[Entry]
-) -> tuple[Residency, ...]:
-    """Where the model of one key is, under its ``name``; by node, empty when no entry has the name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What the entries of one key say together about the model under one of its names."""
 
-    What two objects say about one node is the same copy: it is complete only if none denies it, and as old
-    as the oldest of them.
-    """
-    known = [entry for entry in entries if name in dict(entry.names)]
+    common: Residency
+    """With an empty node."""
+    parts: frozenset[str]
+
+
+def frame(source: str, name: str, entries: Iterable[Entry]) -> Frame | None:
+    """The frame of one key's entries; None when none of them has the name."""
+    known = [entry for entry in entries if name in entry.names]
     if not known:
-        return ()
-    sizes = [entry.bytes for entry in known if entry.bytes is not None]
-    needed = frozenset[str]().union(*(entry.parts for entry in known))
-    revisions = {dict(entry.names)[name] for entry in known} - {None}
-    frame = Residency(
-        model=name,
-        node="",
-        source=source,
-        # Two revisions under one key: nobody knows which one is there, so it is none that can be asked for.
-        revision="/".join(sorted(filter(None, revisions))) or None,
-        bytes=max(sizes, default=None),
-        # Who may use it must be said alike by all.
-        namespace=max(entry.namespace for entry in known),
-        permille=min(entry.permille for entry in known),
+        return None
+    said = {entry.revisions for entry in known if entry.revisions}
+    # Two revisions under one key: nobody knows which one is there, so it is none that can be asked for.
+    revisions = min(said, default=()) if len(said) < 2 else (" or ".join(sum(sorted(said), ())),)
+    return Frame(
+        common=Residency(
+            model=name,
+            node="",
+            source=source,
+            revisions=revisions,
+            bytes=max((e.bytes for e in known if e.bytes is not None), default=None),
+            # Who may use it must be said alike by all.
+            namespace=max(entry.namespace for entry in known),
+            permille=min(entry.permille for entry in known),
+        ),
+        parts=frozenset[str]().union(*(entry.parts for entry in known)),
     )
-    by_node: dict[str, list[Copy]] = {}
-    for copy in copies:
-        by_node.setdefault(copy.node, []).append(copy)
-    return tuple(_residency(frame, by_node[node], needed) for node in sorted(by_node))
 
 
-def _residency(frame: Residency, copies: list[Copy], needed: frozenset[str]) -> Residency:
+def joined(framed: Frame, copies: Sequence[Copy]) -> Residency:
+    """The model on the one node that ``copies`` are about.
+
+    What two objects say is about the same copy: it is complete only if none denies it, and as old as the
+    oldest of them.
+    """
+    common, first = framed.common, copies[0]
     parts = frozenset[str]().union(*(copy.parts for copy in copies))
-    complete = bool(needed) and needed <= parts if parts else all(copy.complete for copy in copies)
-    present = [copy.bytes for copy in copies if copy.bytes is not None]
-    times = [copy.observed_seconds for copy in copies if copy.observed_seconds is not None]
-    rates = [copy.rate for copy in copies if copy.rate is not None]
-    return replace(
-        frame,
-        node=copies[0].node,
-        complete=complete,
-        bytes=min(present, default=frame.bytes if complete else None),
-        tier=min(copy.tier for copy in copies),
-        observed_seconds=min(times, default=None),
-        rate=min(rates, default=None),
-        worker=any(copy.worker for copy in copies),
+    complete = (
+        bool(framed.parts) and framed.parts <= parts
+        if parts
+        else all(copy.complete for copy in copies)
     )
+    return Residency(
+        model=common.model,
+        node=first.node,
+        source=common.source,
+        revisions=min(copy.revisions for copy in copies) or common.revisions,
+        tier=min(copy.tier for copy in copies),
+        bytes=_least(copy.bytes for copy in copies) or (common.bytes if complete else None),
+        complete=complete,
+        observed_seconds=_least(copy.observed_seconds for copy in copies),
+        rate=_least(copy.rate for copy in copies),
+        namespace=common.namespace,
+        worker=any(copy.worker for copy in copies),
+        permille=common.permille,
+    )
+
+
+def _least(values: Iterable[int | None]) -> int | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def size(value: object) -> int | None:

@@ -37,13 +37,11 @@ def read(kind: str, obj: Mapping[str, Any]) -> Claims:
 
 def _labels(node: str, labels: Mapping[str, Any]) -> Claims:
     """``s-<namespace>-<dataset>`` (or ``s-<uid>`` of one with a long name): the rest is the key as it is."""
-    keys = sorted(map(str, labels))
+    keys = sorted(key for key in map(str, labels) if key.startswith(FLUID_WORKER))
     workers = [
         key.removeprefix(FLUID_WORKER)
         for key in keys
-        if key.startswith(FLUID_WORKER)
-        and not key.startswith(FLUID_WORKER_SIZE)
-        and labels.get(key) == "true"
+        if not key.startswith(FLUID_WORKER_SIZE) and labels.get(key) == "true"
     ]
     sizes = [
         key.removeprefix(FLUID_WORKER_SIZE) for key in keys if key.startswith(FLUID_WORKER_SIZE)
@@ -71,14 +69,11 @@ def _dataset(
 ) -> Claims:
     spec, status = mapping(obj.get("spec")), mapping(obj.get("status"))
     states = mapping(status.get("cacheStates"))
-    names: list[tuple[str, str | None]] = [
-        (f"pvc://{namespace}:{name}", None),
-        (f"{NAME}://{namespace}/{name}", None),
-    ]
+    names = [f"pvc://{namespace}:{name}", f"{NAME}://{namespace}/{name}"]
     mounts = sequence(spec.get("mounts"))
     if len(mounts) == 1:
         found = read_name(text(mapping(mounts[0]).get("mountPoint")), namespace)
-        names += [found] if found else []
+        names += [found[0]] if found else []
     permille: int | None = 0
     problems: tuple[Problem, ...] = ()
     shown = states.get("cachedPercentage")

@@ -76,6 +76,12 @@ def scheme_of(text: str) -> str:
     return found[0].partition("://")[0] if found else ""
 
 
-def same_revision(one: str | None, other: str | None) -> bool:
-    """Whether two revisions can be the same: when both are named, only if they are."""
-    return one is None or other is None or one == other
+def same_revision(asked: str | None, there: tuple[str, ...]) -> bool:
+    """Whether what is there can be the revision that is asked for: when both are named, only if it is."""
+    return asked is None or not there or asked in there
+
+
+def named(found: tuple[str, str | None]) -> tuple[str, tuple[str, ...]]:
+    """The result of ``read_name`` as the names and revisions of an entry are."""
+    name, revision = found
+    return name, (revision,) if revision else ()

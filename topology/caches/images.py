@@ -41,5 +41,5 @@ def read(_kind: str, obj: Mapping[str, Any]) -> Claims:
             Copy(node=node, model=f"{NAME}:{name}", complete=True, bytes=size)
             for name, size in ordered
         ),
-        entries=tuple(Entry(model=f"{NAME}:{name}", names=((name, None),)) for name, _ in ordered),
+        entries=tuple(Entry(model=f"{NAME}:{name}", names=(name,)) for name, _ in ordered),
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from topology.caches.claims import Claims, Copy, Entry, size
-from topology.caches.identity import read_name
+from topology.caches.identity import named, read_name
 from topology.keys import KSERVE_GROUP
 from topology.model import Problem
 from topology.untyped import mapping, sequence, text
@@ -52,15 +52,13 @@ def read(kind: str, obj: Mapping[str, Any]) -> Claims:
     if amount is not None and size(amount) is None:
         message = f"{str(amount)[:60]!r} is no size such as 16Gi; the size counts as unknown"
         problems.append(Problem(subject=shown, field="spec.modelSize", message=message))
-    entry = Entry(
-        model=key, names=(found,) if found else (), bytes=size(amount), namespace=namespace
-    )
+    entries = (_entry(key, found, namespace, size(amount)),) if found else ()
     states = mapping(status.get("nodeStatus")).items()
     return Claims(
         copies=tuple(
             Copy(node=str(node), model=key, complete=state == _OF_CACHE) for node, state in states
         ),
-        entries=(entry,) if found else (),
+        entries=entries,
         problems=tuple(problems),
     )
 
@@ -74,7 +72,12 @@ def _listed(spec: Mapping[str, Any]) -> Iterator[Entry]:
         name = text(model.get("modelName"))
         if found and name:
             key = _key(f"{namespace}/{name}" if namespace else name)
-            yield Entry(model=key, names=(found,), namespace=namespace)
+            yield _entry(key, found, namespace, None)
+
+
+def _entry(key: str, found: tuple[str, str | None], namespace: str, bytes_: int | None) -> Entry:
+    name, revisions = named(found)
+    return Entry(model=key, names=(name,), revisions=revisions, bytes=bytes_, namespace=namespace)
 
 
 def _key(model: str) -> str:

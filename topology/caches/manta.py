@@ -48,7 +48,8 @@ def read(kind: str, obj: Mapping[str, Any]) -> Claims:
     stem = repository.replace("/", _DASHES)
     entry = Entry(
         model=f"{NAME}:{stem}",
-        names=((found[0], None if revision == _DEFAULT_REVISION else revision),),
+        names=(found[0],),
+        revisions=() if revision == _DEFAULT_REVISION else (revision,),
         bytes=total or None,
         parts=frozenset(name.removeprefix(f"{stem}{_DASHES}") for name, _ in chunks if name),
     )

@@ -8,10 +8,11 @@ Only ``Ready`` is a copy (ome issue 521). Without its object a model is known as
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from topology.caches.claims import Claims, Copy, Entry
-from topology.caches.identity import read_name
+from topology.caches.identity import named, read_name
 from topology.keys import OME_CLUSTER_MODEL, OME_GROUP, OME_LABELS, OME_MODEL
 from topology.untyped import mapping, text
 
@@ -26,27 +27,23 @@ _READY = "Ready"
 def read(kind: str, obj: Mapping[str, Any]) -> Claims:
     """The claims of a node's labels, or of a base model."""
     metadata = mapping(obj.get("metadata"))
-    name = text(metadata.get("name"))
+    own_name = text(metadata.get("name"))
     if kind == "Node":
-        return _labels(name, mapping(metadata.get("labels")))
+        return _labels(own_name, mapping(metadata.get("labels")))
     storage = mapping(mapping(obj.get("spec")).get("storage"))
     namespace = (text(metadata.get("namespace")) or "default") if kind == MODEL else ""
-    own = _entry(namespace, name)
+    own = _entry(namespace, own_name)
     found = read_name(text(storage.get("storageUri")), namespace or "default")
+    name, revisions = named(found) if found else ("", ())
     # The label's own claim has no names of others: here they come together under one key.
-    entry = Entry(
-        model=own.model,
-        names=(*own.names, *((found,) if found else ())),
-        namespace=namespace,
+    return Claims(
+        entries=(replace(own, names=(*own.names, *filter(None, (name,))), revisions=revisions),)
     )
-    return Claims(entries=(entry,))
 
 
 def _labels(node: str, labels: Mapping[str, Any]) -> Claims:
     copies, entries = [], []
-    for key in sorted(map(str, labels)):
-        if not key.startswith(OME_LABELS):
-            continue
+    for key in sorted(key for key in map(str, labels) if key.startswith(OME_LABELS)):
         first, _, rest = key.removeprefix(OME_LABELS).partition(".")
         if first == OME_CLUSTER_MODEL and rest:
             entry = _entry("", rest)
@@ -61,4 +58,4 @@ def _labels(node: str, labels: Mapping[str, Any]) -> Claims:
 
 def _entry(namespace: str, name: str) -> Entry:
     path = f"{namespace}/{name}" if namespace else name
-    return Entry(model=f"{NAME}:{path}", names=((f"{NAME}://{path}", None),), namespace=namespace)
+    return Entry(model=f"{NAME}:{path}", names=(f"{NAME}://{path}",), namespace=namespace)
