@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler import snapshot_json
 from scheduler.keys import TOPOLOGY_SOURCE
+from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
 from tests.objects import node, pod, state_of
@@ -203,6 +206,17 @@ def test_a_document_of_no_known_format() -> None:
         "ConfigMap m/notes: data.readme: text that begins 'call the network team'"
     )
     assert "ibnetdiscover, ufm" in text
+
+
+def test_a_snapshot_carries_what_sources_said() -> None:
+    """A decision can be replayed: places, scale-up domains, networks and problems are in the document."""
+    nvlink = [{"Name": "n1", "DomainUUID": "d1", "Health": "UNHEALTHY"}]
+    documents = config_map("net", p_json=rows(n1="ab", n2="a"), q_json=nvlink)
+    snapshot = state_of([node("n1"), node("n2"), documents]).snapshot()
+    assert [(len(fabric.switches), len(fabric.links)) for fabric in snapshot.fabrics] == [(2, 3)]
+    assert [state.node.scale_up for state in snapshot.nodes] == ["d1", None]
+    document = json.loads(json.dumps(snapshot_json.dump(snapshot, Policy())))
+    assert snapshot_json.load(document)[0] == snapshot
 
 
 DISAGREE: list[tuple[str, Callable[[], list[Object]], list[str]]] = [
