@@ -214,6 +214,7 @@ COREWEAVE_SUPERPOD = "ib.coreweave.cloud/superpod"
 COREWEAVE_LEAFGROUP = "ib.coreweave.cloud/leafgroup"
 COREWEAVE_NEW_FABRIC = "backend.coreweave.cloud/fabric"
 COREWEAVE_NEW_LEAFGROUP = "backend.coreweave.cloud/leafgroup"
+COREWEAVE_NEW_LINKS = "backend.coreweave.cloud/"
 COREWEAVE_RACK = "node.coreweave.cloud/rack"
 COREWEAVE_NVLINK = "ds.coreweave.com/nvlink.domain"
 COREWEAVE_LINKS = "ib.coreweave.cloud/"  # speed, ports.current, neighbors.expected.<if>.device ...

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from topology.keys import COREWEAVE_LINKS, COREWEAVE_SPEED
+from topology.keys import COREWEAVE_LINKS, COREWEAVE_NEW_LINKS, COREWEAVE_SPEED
 from topology.model import Problem
 from topology.sources.hierarchy import Labels
 
+_LINKS = (COREWEAVE_LINKS, COREWEAVE_NEW_LINKS)
 _CURRENT, _EXPECTED = ".current", ".expected"
 
 
 def problems(name: str, labels: Labels) -> Iterator[Problem]:
     """What is degraded on a node, by key."""
-    if COREWEAVE_SPEED not in labels and not any(key.startswith(COREWEAVE_LINKS) for key in labels):
-        return
     if labels.get(COREWEAVE_SPEED) == "0G":
         yield _problem(name, COREWEAVE_SPEED, "0G: its links are down")
-    for key in sorted(labels):
-        if key.startswith(COREWEAVE_LINKS) and _CURRENT in key:
-            expected = labels.get(key.replace(_CURRENT, _EXPECTED))
-            if expected is not None and expected != labels[key]:
-                yield _problem(name, key, f"{labels[key]!r} instead of {expected!r}: degraded")
+    for key in sorted(key for key in labels if _CURRENT in key and key.startswith(_LINKS)):
+        expected = labels.get(key.replace(_CURRENT, _EXPECTED))
+        if expected is not None and expected != labels[key]:
+            yield _problem(name, key, f"{labels[key]!r} instead of {expected!r}: degraded")
 
 
 def _problem(name: str, key: str, message: str) -> Problem:
