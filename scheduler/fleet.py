@@ -18,7 +18,7 @@ from scheduler.leaf_groups import LeafGroups
 from scheduler.surveys import Surveys
 from topology import measured
 from topology.fabric import Fabric, set_name
-from topology.keys import HOSTNAME
+from topology.keys import HOSTNAME, KAI_TOPOLOGY_GROUP
 from topology.model import SCALE_UP, Node, PathStep, Problem
 from topology.nodes import read_node
 from topology.sources import Hierarchies, Said, agent, degraded, hypernode, scale_up
@@ -30,8 +30,8 @@ from topology.untyped import mapping, strings, text
 
 Object = Mapping[str, Any]
 TOPOLOGY, HYPER_NODE, CONFIG_MAP = "Topology", "HyperNode", "ConfigMap"
-NODE_TOPOLOGY = "NodeTopology"
-OF_THE_NETWORK = frozenset({TOPOLOGY, HYPER_NODE, CONFIG_MAP, NODE_TOPOLOGY})
+NODE_TOPOLOGY, KAI_TOPOLOGY = "NodeTopology", f"Topology.{KAI_TOPOLOGY_GROUP}"
+OF_THE_NETWORK = frozenset({TOPOLOGY, KAI_TOPOLOGY, HYPER_NODE, CONFIG_MAP, NODE_TOPOLOGY})
 """Kinds that say where nodes stand; a ConfigMap only with the label ``scheduler.keys.TOPOLOGY_SOURCE``."""
 _FLAT = Hierarchies()
 _FEW = 16
@@ -60,7 +60,9 @@ class Fleet(Forkable):
         self._presets = tuple(presets)
         self._listener = Hierarchies(offered=self._presets)
         self._bare: dict[str, Node] = {}
-        self._objects: dict[str, dict[str, Object]] = {TOPOLOGY: {}, HYPER_NODE: {}}
+        self._objects: dict[str, dict[str, Object]] = {
+            kind: {} for kind in (TOPOLOGY, KAI_TOPOLOGY, HYPER_NODE)
+        }
         self._hypernodes = hypernode.HyperNodes()
         self._scans: dict[str, agent.Scan] = {}
         self._surveys = Surveys()
@@ -320,7 +322,7 @@ class Fleet(Forkable):
         before = self.hierarchies
         self.hierarchies = Hierarchies.build(
             [self._labels(name, whole=SCALE_UP in asked) for name in names],
-            [obj for _, obj in sorted(self._objects[TOPOLOGY].items())],
+            [*self._objects[TOPOLOGY].values(), *self._objects[KAI_TOPOLOGY].values()],
             asked,
             self._presets,
             [self._heard[name] for name in names],

@@ -13,7 +13,7 @@ from typing import Any
 from extender.tools.documents import InputError, read_objects
 from scheduler import keys, snapshot_json
 from scheduler.flavors import read_flavor_object
-from scheduler.fleet import CONFIG_MAP, HYPER_NODE, TOPOLOGY
+from scheduler.fleet import CONFIG_MAP, HYPER_NODE, KAI_TOPOLOGY, TOPOLOGY
 from scheduler.foreign import KINDS as FOREIGN_KINDS
 from scheduler.gangs import owners
 from scheduler.ledger import Ledger
@@ -35,7 +35,7 @@ READ_KINDS: Mapping[tuple[str, str], str] = {
     ("scheduling.k8s.io", "PriorityClass"): "PriorityClass",
     ("", CONFIG_MAP): CONFIG_MAP,
     (KUEUE_GROUP, TOPOLOGY): TOPOLOGY,
-    (KAI_TOPOLOGY_GROUP, TOPOLOGY): TOPOLOGY,
+    (KAI_TOPOLOGY_GROUP, TOPOLOGY): KAI_TOPOLOGY,
     (VOLCANO_TOPOLOGY_GROUP, HYPER_NODE): HYPER_NODE,
     (keys.GROUP, "Flavor"): "Flavor",
     (keys.GROUP, "Gang"): "Gang",

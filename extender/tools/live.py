@@ -22,6 +22,7 @@ from scheduler.kube.resources import (
     FOREIGN,
     GANGS,
     HYPER_NODES,
+    KAI_TOPOLOGIES,
     NAMESPACES,
     NODE_TOPOLOGIES,
     NODES,
@@ -41,7 +42,17 @@ _TIMEOUT_SECONDS = 60.0
 def objects(args: argparse.Namespace) -> list[Object]:
     """Everything that the service watches. Raises ``InputError``."""
     own = (FLAVORS, GANGS, NODE_TOPOLOGIES)
-    kinds = (NODES, NAMESPACES, PODS, *own, TOPOLOGIES, HYPER_NODES, *FOREIGN, *CACHES)
+    kinds = (
+        NODES,
+        NAMESPACES,
+        PODS,
+        *own,
+        TOPOLOGIES,
+        KAI_TOPOLOGIES,
+        HYPER_NODES,
+        *FOREIGN,
+        *CACHES,
+    )
 
     async def read(client: KubeClient) -> list[Object]:
         lists = await asyncio.gather(

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from scheduler import foreign
+from scheduler.fleet import OF_THE_NETWORK
 from scheduler.keys import GROUP, VERSION
 from topology import caches
 from topology.caches import fluid, kserve, manta, ome
-from topology.keys import KUEUE_GROUP, VOLCANO_TOPOLOGY_GROUP
+from topology.keys import KAI_TOPOLOGY_GROUP, KUEUE_GROUP, VOLCANO_TOPOLOGY_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class Resource:
     def name(self) -> str:
         """The name under which ``ClusterState`` knows the kind."""
         full = f"{self.kind}.{self.group}"
-        return full if full in foreign.KINDS or full in caches.KINDS else self.kind
+        kinds = (foreign.KINDS, caches.KINDS, OF_THE_NETWORK)
+        return full if any(full in known for known in kinds) else self.kind
 
     @property
     def api_version(self) -> str:
@@ -68,6 +70,13 @@ TOPOLOGIES = Resource(
     plural="topologies",
     group=KUEUE_GROUP,
     versions=("v1beta2", "v1beta1", "v1alpha1"),
+    namespaced=False,
+)
+KAI_TOPOLOGIES = Resource(
+    kind="Topology",
+    plural="topologies",
+    group=KAI_TOPOLOGY_GROUP,
+    versions=("v1alpha1",),
     namespaced=False,
 )
 HYPER_NODES = Resource(

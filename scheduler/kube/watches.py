@@ -22,6 +22,7 @@ from scheduler.kube.resources import (
     FOREIGN,
     GANGS,
     HYPER_NODES,
+    KAI_TOPOLOGIES,
     LEASES,
     NAMESPACES,
     NODE_TOPOLOGIES,
@@ -54,6 +55,7 @@ def standard_sources(namespace: str = keys.NAMESPACE) -> tuple[Source, ...]:
         Source(resource=TOPOLOGIES, optional=True),
         Source(resource=NODE_TOPOLOGIES, optional=True),
         *(Source(resource=resource, optional=True) for resource in CACHES),
+        Source(resource=KAI_TOPOLOGIES, optional=True),
         Source(resource=HYPER_NODES, optional=True),
         Source(
             resource=CONFIG_MAPS,

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extender.tools.inputs import READ_KINDS
+from scheduler.gangs.owners import kind_of
 from scheduler.state import ClusterState
 from tests.properties.damage import damaged
 from tests.topology.source_fixtures import NAMES, Object, expected, objects, seen
@@ -26,6 +28,11 @@ def shuffled(value: Any, dice: random.Random) -> Any:
     if isinstance(value, dict):
         return {key: value[key] for key in dice.sample(list(value), len(value))}
     return dice.sample(value, len(value))
+
+
+def kind(obj: Object) -> str:
+    """The name under which the state knows the kind."""
+    return READ_KINDS[kind_of(obj)]
 
 
 def test_every_source_has_fixtures() -> None:
@@ -59,11 +66,11 @@ def test_the_order_does_not_matter(name: str, seed: int) -> None:
     assert seen(given) == expected(name)
     state = ClusterState()
     for obj in given:
-        state.apply(obj["kind"], "ADDED", obj)
+        state.apply(kind(obj), "ADDED", obj)
         state.snapshot()
     whole = ClusterState()
     for obj in given:
-        whole.apply(obj["kind"], "ADDED", obj)
+        whole.apply(kind(obj), "ADDED", obj)
     assert state.snapshot() == whole.snapshot()
 
 
@@ -74,11 +81,11 @@ def test_what_is_taken_away_leaves_no_trace(name: str) -> None:
     for gone in given:
         state, without = ClusterState(), ClusterState()
         for obj in given:
-            state.apply(obj["kind"], "ADDED", obj)
+            state.apply(kind(obj), "ADDED", obj)
             if obj is not gone:
-                without.apply(obj["kind"], "ADDED", obj)
+                without.apply(kind(obj), "ADDED", obj)
         state.snapshot()
-        state.apply(gone["kind"], "DELETED", gone)
+        state.apply(kind(gone), "DELETED", gone)
         assert state.snapshot() == without.snapshot()
 
 
@@ -93,7 +100,7 @@ def test_damage_never_raises(name: str, data: st.DataObject) -> None:
     states = [ClusterState(), ClusterState()]
     for state, these in zip(states, (given, again), strict=True):
         for obj in these:
-            state.apply(obj["kind"], "ADDED", obj)
+            state.apply(kind(obj), "ADDED", obj)
         if "Node" not in kinds:
             for host in list(state.hosts()):
                 state.apply("Node", "ADDED", host)
