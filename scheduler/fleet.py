@@ -15,15 +15,16 @@ from scheduler.agreement import Agreement
 from scheduler.fork import Forkable
 from scheduler.keys import TOPOLOGY_SOURCE
 from scheduler.leaf_groups import LeafGroups
-from scheduler.surveys import Surveys
+from scheduler.surveys import Surveys, names_of
 from topology import measured
-from topology.fabric import Fabric, set_name
+from topology.fabric import Fabric
 from topology.keys import HOSTNAME, KAI_TOPOLOGY_GROUP
-from topology.model import SCALE_UP, Node, PathStep, Problem
+from topology.model import SCALE_UP, Node, Problem
 from topology.nodes import read_node
 from topology.sources import Hierarchies, Said, agent, degraded, hypernode, scale_up
 from topology.sources.documents import documents
 from topology.sources.hierarchy import Hierarchy
+from topology.sources.leaves import in_group
 from topology.sources.survey import Position, Rank
 from topology.tree import TopologyTree
 from topology.untyped import mapping, strings, text
@@ -97,7 +98,7 @@ class Fleet(Forkable):
         if node == before:
             return False
         self._bare[node.name] = node
-        if before is None or _names(before) != _names(node):
+        if before is None or names_of(before) != names_of(node):
             if before is not None:
                 self._name(before, add=False)
             self._name(node, add=True)
@@ -115,7 +116,7 @@ class Fleet(Forkable):
         return any(before.labels.get(key) != node.labels.get(key) for key in reads)
 
     def _name(self, node: Node, *, add: bool) -> None:
-        for name in _names(node):
+        for name in names_of(node):
             there = self._named.setdefault(name, set())
             if add:
                 there.add(node.name)
@@ -246,7 +247,7 @@ class Fleet(Forkable):
             return []
         # A short name that two nodes share means neither of them.
         names = [
-            each for each in _names(node) if each == name.lower() or len(self._named[each]) == 1
+            each for each in names_of(node) if each == name.lower() or len(self._named[each]) == 1
         ]
         scan = self._scans.get(name)
         found = [*([scan.position] if scan else ()), *self._surveys.said(names)]
@@ -280,30 +281,11 @@ class Fleet(Forkable):
         for position in self._raw(name):
             leaves = hang.pop(position.source, None) if position.leaves else None
             if leaves is not None:
-                found.append(self._with_leaf(node, position, leaves))
+                group = self._groups.group(position.source, leaves)
+                found.append(in_group(name, position, leaves, group, self._surveys.above))
             elif not position.leaves:
                 found.append(position)
         return tuple(found)
-
-    def _with_leaf(self, node: Node, position: Position, leaves: frozenset[str]) -> Position:
-        source, group = position.source, self._groups.group(position.source, leaves)
-        around: dict[str, set[str]] = {}
-        for leaf in sorted(group):
-            for step in self._surveys.above.get((source, leaf), ()):
-                around.setdefault(step.level, set()).add(step.value)
-        levels = {step.level: step for step in position.path}
-        for level, values in {**around, "leaf": set(group)}.items():
-            levels.setdefault(level, PathStep(level=level, key=source, value=set_name(values)))
-        problems = position.problems
-        if leaves != group:
-            message = f"hangs on {len(leaves)} of the {len(group)} leaves of its group, not on "
-            lost = Problem(
-                subject=f"Node {node.name}",
-                field=source,
-                message=message + ", ".join(sorted(group - leaves)),
-            )
-            problems = (*problems, lost)
-        return replace(position, path=tuple(levels.values()), leaves=leaves, problems=problems)
 
     def _compared(self, node: Node, said: tuple[Position, ...]) -> list[Position]:
         positions = self.hierarchies.compared(node.labels, said)
@@ -383,14 +365,6 @@ def _scale_up(node: Node, said: Sequence[Position]) -> str | None:
     """The node's scale-up domain, by the best source that knows it."""
     domain = next((each.scale_up for each in said if each.scale_up), None)
     return domain or node.scale_up or scale_up.domain(node.labels)
-
-
-def _names(node: Node) -> tuple[str, ...]:
-    """Names under which sources may know a node, in lower case: its own, its host name, its short name."""
-    own = node.name.lower()
-    host = node.labels.get(HOSTNAME, own).lower()
-    short = (name.partition(".")[0] for name in (own, host))
-    return tuple(dict.fromkeys((own, host, *(name for name in short if not name.isdigit()))))
 
 
 def _subject(obj: Object) -> str:

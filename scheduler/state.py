@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from scheduler.card_kinds import kinds_of
+from scheduler.card_index import CardIndex
 from scheduler.flavors import FlavorObject, read_flavor_object
 from scheduler.fleet import CONFIG_MAP, NODE_TOPOLOGY, OF_THE_NETWORK, Fleet
 from scheduler.foreign import KINDS as FOREIGN_KINDS
@@ -63,6 +63,7 @@ class ClusterState(Forkable):
         self._lists: dict[str, CardList] = {}
         self._states: dict[str, NodeState] = {}
         self._flavors: dict[str, FlavorObject] = {}
+        self._cards = CardIndex()
         self._priorities = Priorities()
         self._residencies = Residencies()
         self._uid_of: dict[tuple[str, str], str] = {}
@@ -347,10 +348,11 @@ class ClusterState(Forkable):
         nodes = self._fleet.nodes
         for name in changes.nodes:
             self._states.pop(name, None)
+            self._cards.take(name, nodes.get(name))
         for name in nodes.keys() - self._states.keys():
             here = self._on_node.get(name, {}).values()
             self._states[name] = node_state(nodes[name], here, self._lists.get(name))
-        kinds = kinds_of(nodes.values()) if changes.nodes else self._settings.kinds
+        kinds = self._cards.kinds
         if changes.levels or kinds != self._settings.kinds:
             self._settings = replace(self._settings, kinds=kinds)
             self._gangs.mark_all()

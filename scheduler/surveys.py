@@ -7,7 +7,8 @@ from typing import Any
 
 from scheduler.fork import Forkable
 from topology.fabric import Fabric
-from topology.model import PathStep, Problem
+from topology.keys import HOSTNAME
+from topology.model import Node, PathStep, Problem
 from topology.sources import documents
 from topology.sources.survey import Document, Position, Survey
 
@@ -151,3 +152,11 @@ class Surveys(Forkable):
             for subject in list(self._read):
                 if any(survey.fabric is not None for survey in self._read[subject]):
                     self._survey(subject)
+
+
+def names_of(node: Node) -> tuple[str, ...]:
+    """Names under which sources may know a node, in lower case: its own, its host name, its short name."""
+    own = node.name.lower()
+    host = node.labels.get(HOSTNAME, own).lower()
+    short = (name.partition(".")[0] for name in (own, host))
+    return tuple(dict.fromkeys((own, host, *(name for name in short if not name.isdigit()))))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scheduler import keys
+from simulations.controlplane.api import ApiError
 from tests.e2e.rig import Rig
 from topology.keys import VOLCANO_TOPOLOGY_GROUP
 
@@ -59,12 +60,20 @@ def test_hypernodes_that_are_installed_later(rig: Rig) -> None:
     rig.gang("racked", 4, annotations={keys.GANG_TOPOLOGY_REQUIRED: "rack"})
     rig.wait_phase("racked", "Waiting", "Invalid")
     api.create_all(KINDS, [definition()])
-    api.wait_for("the kind to be served", lambda: api.find(HYPER_NODES) is not None, timeout=20)
+    api.wait_for("the kind to be served", lambda: served(rig), timeout=20)
     groups = interleaved(rig.nodes)
     api.create_all(HYPER_NODES, [hypernode(name, nodes) for name, nodes in groups.items()])
     places = rig.wait_bound("racked", 4, timeout=40)
     assert set(places.values()) in [set(nodes) for nodes in groups.values()]
     api.delete(f"{KINDS}/hypernodes.{VOLCANO_TOPOLOGY_GROUP}")
+
+
+def served(rig: Rig) -> bool:
+    """Whether HyperNodes can be listed: the kind is known, and its storage set up."""
+    try:
+        return rig.cluster.api.find(HYPER_NODES) is not None
+    except ApiError:
+        return False
 
 
 def hypernode(name: str, nodes: list[str]) -> Object:

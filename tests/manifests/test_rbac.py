@@ -26,6 +26,7 @@ from scheduler.kube.resources import (
     CACHES,
     FOREIGN,
     HYPER_NODES,
+    KAI_TOPOLOGIES,
     PODS,
     TOPOLOGIES,
     Resource,
@@ -167,7 +168,7 @@ async def lead(client: KubeClient, replica: PodRef) -> None:
 
 OTHERS = tuple(
     resource
-    for resource in (TOPOLOGIES, HYPER_NODES, *CACHES, *FOREIGN)
+    for resource in (TOPOLOGIES, KAI_TOPOLOGIES, HYPER_NODES, *CACHES, *FOREIGN)
     if resource.group not in ("apps", SCHEDULING_GROUP)
 )
 """Kinds of others, which a cluster serves only with their definitions."""

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler import keys
+from scheduler.card_index import CardIndex
 from scheduler.card_kinds import CardKind, kinds_of, on_each_kind, wanted
 from scheduler.flavors import FlavorError, merged, read_flavor
 from scheduler.model import Code, GangAssignment
@@ -21,7 +24,7 @@ from tests.extender.test_admission_choice import Webhook
 from tests.objects import Object, node, pod
 from tests.scheduler.test_variants import owned
 from topology.keys import ASCEND_910, KUNLUN_XPU, NVIDIA_GPU
-from topology.model import Flavor
+from topology.model import Accelerator, Flavor, Node
 from topology.resources import Resources
 
 GIB = 2**30
@@ -260,3 +263,27 @@ def test_a_helper_of_the_gang_gets_no_cards() -> None:
 
 def _requests(amounts: Object) -> Object:
     return {"containers": [{"name": "c", "resources": {"requests": amounts}}]}
+
+
+CARDS = st.none() | st.builds(
+    lambda kind, memory: Accelerator(
+        device_class=kind, vendor="v", resource=f"{kind}/r", count=8, memory_bytes=memory
+    ),
+    st.sampled_from("ab"),
+    st.sampled_from([None, 1, 2]),
+)
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from("xyz"), CARDS | st.just("gone")), max_size=12))
+def test_the_kinds_are_kept_while_nodes_change(steps: list[tuple[str, Any]]) -> None:
+    """Nodes that come, go and change their cards: the kinds are those of the nodes that are there."""
+    index = CardIndex()
+    nodes: dict[str, Node] = {}
+    for name, card in steps:
+        nodes.pop(name, None)
+        if card == "gone":
+            index.take(name, None)
+        else:
+            nodes[name] = Node(name=name, accelerator=card)
+            index.take(name, nodes[name])
+        assert index.kinds == kinds_of(nodes.values())

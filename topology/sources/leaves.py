@@ -7,6 +7,11 @@ name) belongs to the group whose leaves include all of its own, if only one does
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from topology.fabric import set_name
+from topology.model import PathStep, Problem
+from topology.sources.survey import Position
 
 Leaves = frozenset[str]
 
@@ -30,6 +35,28 @@ def groups(sets: Iterable[Leaves]) -> dict[Leaves, Leaves]:
     return found
 
 
-def missing(own: Leaves, group: Mapping[Leaves, Leaves]) -> Leaves:
-    """The leaves of its group on which a node does not hang."""
-    return group.get(own, own) - own
+def in_group(
+    node: str,
+    position: Position,
+    own: Leaves,
+    group: Leaves,
+    above: Mapping[tuple[str, str], tuple[PathStep, ...]],
+) -> Position:
+    """The position of a node that hangs on ``own`` leaves and so stands in ``group``.
+
+    ``above``: (source, leaf) -> the levels around it. A node that lacks leaves of its group has a Problem.
+    """
+    around: dict[str, set[str]] = {}
+    for leaf in sorted(group):
+        for step in above.get((position.source, leaf), ()):
+            around.setdefault(step.level, set()).add(step.value)
+    levels = {step.level: step for step in position.path}
+    for level, values in {**around, "leaf": set(group)}.items():
+        step = PathStep(level=level, key=position.source, value=set_name(values))
+        levels.setdefault(level, step)
+    problems = position.problems
+    if own != group:
+        lost = ", ".join(sorted(group - own))
+        message = f"hangs on {len(own)} of the {len(group)} leaves of its group, not on {lost}"
+        problems += (Problem(subject=f"Node {node}", field=position.source, message=message),)
+    return replace(position, path=tuple(levels.values()), leaves=own, problems=problems)

@@ -72,7 +72,7 @@ def _forwards(chassis: Mapping[str, Any]) -> bool:
     """Whether it bridges or routes; true where it says nothing of what it can."""
     capabilities = [mapping(each) for each in sequence(chassis.get("capability"))]
     return not capabilities or any(
-        each.get("type") in _FORWARDS and each.get("enabled") is True for each in capabilities
+        text(each.get("type")) in _FORWARDS and each.get("enabled") is True for each in capabilities
     )
 
 
