@@ -149,7 +149,7 @@ def _obstacle(case: Case, node: Node) -> str:
     unknown = next((level for level in case.required if level not in stands), None)
     if unknown is not None:
         return f"the gang requires a {unknown}, and that of such a node is not known"
-    return "they break a slice or a rule about other pods"
+    return "they break a slice, or a rule about cards or other pods"
 
 
 def _amounts(resources: Resources) -> str:

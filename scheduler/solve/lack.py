@@ -12,6 +12,7 @@ from scheduler.match import BoolArray, Cause, Fleet, IntArray
 from scheduler.model import Code, Gang, PodSet, Reason
 from scheduler.ratio import start
 from scheduler.snapshot import Snapshot
+from scheduler.solve.cards import NOWHERE
 from scheduler.solve.problem import Form, GangRow, Option, Problem, Role
 from topology.resources import CPU, MEMORY, PODS
 
@@ -115,8 +116,10 @@ class Lack:
         fits, needed = (sum(n) for n in zip(*((x.fits, x.needed) for x in merged), strict=True))
         if not option.home or fits >= needed:
             return {}, ""
-        words = f"the vendor demands that they stand together; the best, {option.home}, holds"
-        return {"bestDomainHolds": fits}, f"{words} {fits} of {needed}"
+        words = f"the best, {option.home}, holds {fits} of {needed}"
+        if option.home == NOWHERE:
+            words = "no node that matches has a known scale-up domain"
+        return {"bestDomainHolds": fits}, f"the vendor demands that they stand together; {words}"
 
     def _looks(self, gang: Gang, row: GangRow, option: Option) -> list[_Look]:
         form = row.forms[option.form]

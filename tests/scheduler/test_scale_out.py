@@ -262,7 +262,7 @@ def test_where_new_nodes_stand(
         (
             "r(n1)",
             gang("g", members=4, gpus=4, flavors=["h100"], slices="host:4"),
-            "they break a slice or a rule about other pods",
+            "they break a slice, or a rule about cards or other pods",
         ),
     ],
     ids=["too-small", "tainted", "selector", "level", "slice"],

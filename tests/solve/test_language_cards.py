@@ -142,7 +142,8 @@ def test_an_unknown_super_pod_is_nobodys() -> None:
     drawn = fleet("r1(n1[16]@a3 n2[16]@a3)")
     plan = decide(drawn, gang("g", npus("w", 2)))
     reason = answer(plan, "g").reason
-    assert reason is not None and "no known scale-up domain, holds 0 of 2" in reason.message
+    assert reason is not None
+    assert "stand together; no node that matches has a known scale-up domain" in reason.message
     assert waits(decide(drawn, pod("one", 16)), "one") is None
 
 
