@@ -27,7 +27,7 @@ def picture(
     return snapshot(drawn, gang("g", podset("w", members, gpus=cards, resource=resource)))
 
 
-# What is broken -> fleet, cards of a pod, pods that run on n1, places that keep and that break the rule, words.
+# What is broken -> fleet, cards of a pod, pods that run on n1, places that keep it, that break it, words.
 RULES: dict[str, tuple[str, int, tuple[int, ...], str, str, str]] = {
     "one ring": (OLD, 4, (2, 2), "n2", "n1", "the rings of node n1 do not hold pods of [4] cards"),
     "both rings": (OLD, 8, (1,), "n2", "n1", "capacity of node n1"),
