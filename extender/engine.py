@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -34,6 +35,8 @@ from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
 
 log = structlog.get_logger("muster.engine")
+
+_BROKEN = (State.ABORTING, State.DEGRADED, State.RESTARTING)
 
 
 class Engine:
@@ -92,7 +95,10 @@ class Engine:
         now = time.monotonic()
         for obj in self.state.gang_objects.values():
             reservation = restored(obj, self.state.pods, now)
-            if reservation is not None and self.state.gang(reservation.key) is not None:
+            if reservation is not None and (
+                self.state.gang(reservation.key) is not None
+                or reservation.state is State.RESTARTING
+            ):
                 self.ledger.restore(reservation)
                 self.latest[reservation.key] = reservation.assignment
             self._restore_given_up(obj)
@@ -176,12 +182,18 @@ class Engine:
     def snapshot(self) -> Snapshot:
         """The picture for the next decision: what runs, what is held, what is on its way."""
         avoidance = self.ledger.avoidance
-        return self.state.snapshot(
+        found = self.state.snapshot(
             (*self._held(), *guard.on_their_way(self.ledger)),
             avoidance.refused(time.monotonic()),
             {**avoidance.given_up(self.state.gangs()), **self.restarts.reasons()},
             int(time.time()),
         )
+        again = {r.key for r in self.ledger if r.state is State.RESTARTING}
+        if not again:
+            return found
+        # They ran before those that wait: they do not queue up behind them.
+        gangs = (replace(g, created_seconds=0) if g.key in again else g for g in found.gangs)
+        return replace(found, gangs=tuple(gangs))
 
     def _held(self) -> list[GangAssignment]:
         # A degraded gang with a new member is planned again: its own places must not stand in its way.
@@ -190,7 +202,8 @@ class Engine:
             for gang in self.state.gangs()
             if gang.blocked is None and any(podset.pending for podset in gang.podsets)
         }
-        degraded = {r.key for r in self.ledger if r.state is State.DEGRADED}
+        own = (State.DEGRADED, State.RESTARTING)
+        degraded = {r.key for r in self.ledger if r.state in own}
         return [a for a in self.ledger.held() if a.key not in degraded & again]
 
     async def plan_once(self) -> None:
@@ -256,7 +269,7 @@ class Engine:
         for assignment in decision.plan.assignments:
             known.add(assignment.key)
             reservation = self.ledger.get(assignment.key)
-            if reservation is None or reservation.state in (State.ABORTING, State.DEGRADED):
+            if reservation is None or reservation.state in _BROKEN:
                 self.latest[assignment.key] = assignment
         for key in set(self.latest) - known:
             del self.latest[key]

@@ -50,6 +50,9 @@ class Outcomes(Protocol):
     def lose(self, key: str, cause: str, node: str | None = None) -> None:
         """The plan cannot be carried through."""
 
+    def restarting(self, key: str) -> None:
+        """The root of the whole gang is about to be evicted."""
+
 
 class Executor:
     """Performs effects. ``outcomes`` is set once, by the composition root, before anything runs."""
@@ -144,7 +147,12 @@ class Executor:
         self._spawn(self._recreate(reservation))
 
     def restart(self, gang: Gang, loss: Loss) -> None:
-        """Evict a root, whose owner then makes all that belongs to it anew, and say so."""
+        """Evict a root, whose owner then makes all that belongs to it anew, and say so.
+
+        Its pods may be gone before the eviction is answered: what is kept for the next life is settled first.
+        """
+        if set(gang.roots) == {loss.root.uid}:
+            self.outcomes.restarting(gang.key)
         self._spawn(self._restart(gang, loss))
 
     def bind_late(self, reservation: Reservation, uid: str) -> None:

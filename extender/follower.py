@@ -100,6 +100,8 @@ class Follower:
             case Sign.BOUND:
                 self.ledger.mark_seen(key, notice.uid)
                 self.executor.barrier.answer(notice.uid)
+            case Sign.UNBOUND if reservation.state is State.RESTARTING:
+                self.ledger.vacate(key, notice.uid, time.monotonic())
             case Sign.UNBOUND:
                 self.ledger.mark_unbound(key, notice.uid)
                 self.lose(key, notice.cause)
@@ -117,7 +119,9 @@ class Follower:
     def _expire(self, reservation: Reservation) -> None:
         """Its controller waits for the leader, and we for its controller: give the places back and say so."""
         gang = self.state.gang(reservation.key)
-        if gang is not None:
+        if reservation.state is State.RESTARTING:
+            self.move(reservation.key, Trigger.EXPIRED, "its owner did not make it anew in time")
+        elif gang is not None:
             reason = never_ready(gang, self.config.limits)
             self.ledger.avoidance.give_up(gang, reason)
             self.move(reservation.key, Trigger.EXPIRED, reason.message)
@@ -135,7 +139,9 @@ class Follower:
         gang = self.state.gang(key)
         if gang is None:
             # Pods that get new names may come back as other gangs, which look for places of their own.
-            if not (reservation.expects_all and any(s.pod for s in reservation.vacant.values())):
+            named = any(s.pod for s in reservation.vacant.values())
+            anew = reservation.expects_all and named
+            if not anew and reservation.state is not State.RESTARTING:
                 self.move(key, Trigger.GANG_GONE, "the gang has no pods any more")
         elif reservation.is_of_another_life(gang):
             self.lose(key, "the gang was made anew by its owner")
@@ -215,6 +221,11 @@ class Follower:
             self.replan()
 
     # -- what the executor tells -----------------------------------------------------------------
+
+    def restarting(self, key: str) -> None:
+        """The whole gang is about to end, and to be made anew by its owner."""
+        if self.ledger.can(key, Trigger.RESTART):
+            self.move(key, Trigger.RESTART, "its owner makes all of it anew")
 
     def ungated(self, reservation: Reservation) -> None:
         """All gates of the plan's members are removed: from now on arrivals are expected."""

@@ -35,7 +35,9 @@ Object = dict[str, Any]
 Like = Callable[[Reservation], Pod | None]
 """A member that exists, for its priority and its scheduler."""
 
-_HOLDING = frozenset({State.RESERVED, State.BINDING, State.AWAITING, State.DEGRADED})
+_HOLDING = frozenset(
+    {State.RESERVED, State.BINDING, State.AWAITING, State.DEGRADED, State.RESTARTING}
+)
 _RETRY_SECONDS = 1.0
 
 

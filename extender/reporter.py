@@ -47,6 +47,7 @@ _PHASE = {
     State.BOUND: Phase.BOUND,
     State.ABORTING: Phase.ABORTING,
     State.DEGRADED: Phase.DEGRADED,
+    State.RESTARTING: Phase.RELEASING,
 }
 _NOT_WELL = (Phase.WAITING, Phase.INVALID, Phase.DEGRADED, Phase.ABORTING)
 _EVENT_PODS = 64
@@ -154,6 +155,11 @@ class Reporter:
             held = len(reservation.vacant)
             message = f"{message}; {running} of {gang.size} members are bound, {held} places are held for "
             message += "members that their controller creates later"
+        if phase is Phase.RELEASING:
+            message = (
+                f"{reservation.cause}; {len(reservation.vacant)} of its places are kept for that"
+            )
+            assignment = replace(assignment, reason=self._lacks(gang))
         if phase in (Phase.ABORTING, Phase.DEGRADED):
             bound = max(running, len(reservation.bound))
             message = f"{bound} of {gang.size} members are bound; {reservation.cause}"

@@ -79,19 +79,20 @@ class Ledger:
     def propose(
         self, assignment: GangAssignment, plan_id: str, now: float, incarnation: str = ""
     ) -> tuple[Effect, ...]:
-        """Hold the places of an accepted assignment; replaces an aborting, degraded or bound reservation."""
+        """Hold the places of an accepted assignment; replaces what is aborting, degraded or restarting."""
         old = self._by_gang.get(assignment.key)
         state, actions = self._row(old.state if old else None, Trigger.PROPOSED, assignment.key)
         if old is not None:
             self._forget(old)
+        broken = None if old and old.state is State.RESTARTING else old  # the next life is not
         new = Reservation(
             plan_id=plan_id,
             assignment=assignment,
             state=state,
             since_seconds=now,
             incarnation=incarnation,
-            partial_seconds=old.partial_seconds if old else None,
-            degraded=old is not None and (old.degraded or old.state is State.DEGRADED),
+            partial_seconds=broken.partial_seconds if broken else None,
+            degraded=broken is not None and (broken.degraded or broken.state is State.DEGRADED),
             cause=old.cause if old else "planned",
         )
         self._by_gang[new.key] = new
@@ -146,6 +147,14 @@ class Ledger:
         """A member that was bound is gone."""
         old = self._by_gang[gang]
         return self._put(replace(old, bound=old.bound - {uid}, seen=old.seen - {uid}))
+
+    def vacate(self, gang: str, uid: str, now: float) -> Reservation:
+        """A member of a restarting gang has ended: its place is kept for the pod of the next life."""
+        old = self.mark_unbound(gang, uid)
+        slots = (replace(s, uid="") if s.uid == uid else s for s in old.assignment.slots)
+        self._gang_of.pop(uid, None)
+        assignment = replace(old.assignment, slots=tuple(slots))
+        return self._put(replace(old, assignment=assignment, since_seconds=now))
 
     def mark_nominated(self, gang: str, uid: str) -> Reservation:
         """The member's nomination was seen on the pod: from now on its absence means a failed attempt."""

@@ -24,7 +24,8 @@ class Limits:
     arrive_seconds: float = 5
     """After this a member that is not at the barrier, while a sibling is, counts as refused."""
     reserve_seconds: float = 60
-    """A reservation that is not complete by then is given up and planned again."""
+    """A reservation that is not complete by then is given up and planned again. Places that are kept for the
+    next life of a gang are given back so long after its last pod has ended."""
     abort_seconds: float = 20
     """A gang that is partly bound is rolled back then; it must not stay partial for 30 s."""
     renominate_seconds: float = 1
@@ -84,7 +85,15 @@ def observe(
             notices.append(Notice(sign=Sign.LOST, cause=cause))
         elif _never_came(reservation, now_seconds, limits):
             notices.append(Notice(sign=Sign.EXPIRED))
+    if _stays_away(reservation, now_seconds, limits):
+        notices.append(Notice(sign=Sign.EXPIRED))
     return tuple(notices)
+
+
+def _stays_away(reservation: Reservation, now_seconds: float, limits: Limits) -> bool:
+    """Whether the next life of a restarting gang has not found its place in time after the last one ended."""
+    away = reservation.state is State.RESTARTING and not reservation.bound
+    return away and now_seconds - reservation.since_seconds > limits.reserve_seconds
 
 
 _HELD = (State.RESERVED, State.AWAITING)
@@ -166,7 +175,7 @@ def _open_slot(
     limits: Limits,
 ) -> Notice | None:
     pod = pods.get(slot.uid)
-    if reservation.state in (State.ABORTING, State.DEGRADED):
+    if reservation.state in (State.ABORTING, State.DEGRADED, State.RESTARTING):
         # Its loss is known already; only a binding that came late is news.
         bound = pod is not None and pod.node == slot.node
         return Notice(sign=Sign.BOUND, uid=slot.uid) if bound else None

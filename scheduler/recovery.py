@@ -18,6 +18,7 @@ _RESTORED = {
     Phase.BINDING: State.RESERVED,
     Phase.ABORTING: State.ABORTING,
     Phase.DEGRADED: State.DEGRADED,
+    Phase.RELEASING: State.RESTARTING,
 }
 
 
@@ -32,12 +33,14 @@ def restored(
     if record is None or not record.assignment.slots or record.phase not in _RESTORED:
         return None
     slots = record.assignment.slots
+    if record.phase is Phase.RELEASING:  # the places of those that have ended are for the next life
+        slots = tuple(slot if slot.uid in pods else replace(slot, uid="") for slot in slots)
     there = {slot.uid: pods.get(slot.uid) for slot in slots}
     bound = frozenset(s.uid for s in slots if (pod := there[s.uid]) and pod.node == s.node)
     gated = any(pod is not None and GATE in pod.gates for pod in there.values())
     found = Reservation(
         plan_id=record.plan_id,
-        assignment=record.assignment,
+        assignment=replace(record.assignment, slots=slots),
         state=_RESTORED[record.phase],
         since_seconds=now_seconds,
         incarnation=life(record.assignment, record.incarnation),

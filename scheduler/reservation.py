@@ -29,6 +29,8 @@ class State(StrEnum):
     """Some members are bound and the rest cannot follow as planned: re-place it, or roll back."""
     DEGRADED = "Degraded"
     """Rolled back as far as the owner allows: bare members stay and keep the missing places."""
+    RESTARTING = "Restarting"
+    """Its owner makes all of it anew: the places of members that have ended are kept for the next life."""
     RELEASED = "Released"
 
 
@@ -46,6 +48,7 @@ class Trigger(StrEnum):
     BROKEN = "lost, some bound"
     ROLL_BACK = "abort timeout, owner recreates"
     KEEP = "abort timeout, bare pods"
+    RESTART = "made to restart whole"
     SETTLED = "watch shows all bound"
     GANG_GONE = "gang gone"
 
@@ -114,8 +117,12 @@ TRANSITIONS: Mapping[tuple[State | None, Trigger], tuple[State, tuple[Action, ..
     (State.ABORTING, Trigger.GANG_GONE): (State.RELEASED, ()),
     (State.DEGRADED, Trigger.PROPOSED): (State.PROPOSED, (Action.COMMIT,)),
     (State.DEGRADED, Trigger.ALL_BOUND): (State.BOUND, (Action.REPORT,)),
+    (State.DEGRADED, Trigger.RESTART): (State.RESTARTING, (Action.REPORT,)),
     (State.DEGRADED, Trigger.LOST): (State.RELEASED, (Action.REPORT,)),
     (State.DEGRADED, Trigger.GANG_GONE): (State.RELEASED, ()),
+    (State.RESTARTING, Trigger.PROPOSED): (State.PROPOSED, (Action.COMMIT,)),
+    (State.RESTARTING, Trigger.EXPIRED): (State.RELEASED, (Action.REPORT,)),
+    (State.RESTARTING, Trigger.GANG_GONE): (State.RELEASED, ()),
     (State.BOUND, Trigger.SETTLED): (State.RELEASED, ()),
     (State.BOUND, Trigger.LOST): (State.RELEASED, (Action.REPORT,)),
     (State.BOUND, Trigger.BROKEN): (State.RELEASED, (Action.REPORT,)),
@@ -126,6 +133,7 @@ TRANSITIONS: Mapping[tuple[State | None, Trigger], tuple[State, tuple[Action, ..
 HOLDING = frozenset(
     {
         State.PROPOSED, State.RESERVED, State.BINDING, State.AWAITING, State.BOUND, State.DEGRADED,
+        State.RESTARTING,
     }
 )  # fmt: skip
 """States in which slots hold capacity until the watch shows them bound. An aborting gang gives its open

@@ -85,6 +85,37 @@ def test_a_worker_whose_end_the_manager_misses(
     time.sleep(3)
     assert history.evicted() == {"ring-0"}
     assert [life.bound.keys() for life in history.lives()] == [before.keys()] * 2
+    if startup == "LeaderCreated":
+        assert all(life.whole for life in history.lives())
     assert len(uids(work).keys() & before.keys()) == 3 and work.status("ring-0")["phase"] == "Bound"
     assert max(history.most_cards().values()) <= CARDS
+    leaves_nothing(work, "ring")
+
+
+def test_others_wait_for_the_places_of_a_group_that_restarts(strict: WorkloadRig) -> None:
+    """A gang that needs all nodes has waited for longer than the next life of the group exists: between the
+    two lives placeholders keep the places, and the group gets them again."""
+    work = strict
+    history = History(work.cluster, work.name)
+    work.cards("a10", nodes=3)
+    work.apply(work.worker_set("ring", 3))
+    wait_groups(work, {"ring-0": 3})
+    before = uids(work)
+    work.cluster.api.wait_for("a record", lambda: "started" in work.status("ring-0"))
+    work.gang("rival", 3, gpus=CARDS)
+    work.wait_phase("rival", "Waiting", reason="Insufficient")
+    miss(work, "ring-0-1")
+
+    def whole() -> bool:
+        now = uids(work)
+        anew = all(now.get(pod) not in (None, uid) for pod, uid in before.items())
+        return anew and len(work.places("ring-0")) == len(before)
+
+    work.cluster.api.wait_for("the next life", whole, timeout=40)
+    assert history.evicted() == {"ring-0"}
+    rivals = {f"rival-{index}" for index in range(3)}
+    bound = {p["metadata"]["name"] for _, p in history.events() if p["spec"].get("nodeName")}
+    assert not bound & rivals
+    assert max(history.most_cards().values()) <= CARDS
+    work.kubectl("delete", "pods", *rivals)
     leaves_nothing(work, "ring")

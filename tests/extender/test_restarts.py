@@ -10,7 +10,7 @@ import pytest
 
 from extender import restarts
 from scheduler.foreign import kind_of
-from scheduler.keys import GATE, RESOURCE_BIND, RESOURCE_MEMBER
+from scheduler.keys import GATE, PLACE, RESOURCE_BIND, RESOURCE_MEMBER
 from scheduler.reservation import State
 from tests.extender.cluster import Object
 from tests.extender.world import QUICK, World, drive
@@ -48,6 +48,12 @@ def miss(world: World, group: Object) -> None:
     """A worker ends at once, and is back before LWS has looked: all else is as it was."""
     world.cluster.delete("Pod", "train-0-2")
     make(world, group, ["train-0-2"], again="-again")
+
+
+def held(world: World) -> set[str]:
+    """The nodes on which placeholders hold a place."""
+    pods = (p for p in world.cluster.all("Pod") if PLACE in p["metadata"].get("labels", {}))
+    return {pod["status"].get("nominatedNodeName", "") for pod in pods}
 
 
 def evictions(world: World) -> list[str]:
@@ -89,6 +95,56 @@ def test_a_group_that_came_back_in_part_restarts_whole(nodes: int) -> None:
         assert world.stands(None, GANG) and not world.overbooked()
 
     drive(scenario, SHORT, nodes=nodes)
+
+
+def test_the_places_of_a_group_that_restarts_are_kept() -> None:
+    """Others wait for its nodes, and longer. As its pods end, placeholders hold their places, also through a
+    moment without any pod and a restart of Muster; the next life gets them."""
+
+    async def main() -> None:
+        world = World(SHORT)
+        for index in range(3):
+            world.node(f"n{index}")
+        group = lws(size=3)
+        async with world.running():
+            make(world, group)
+            await arrive(world)
+            world.gang("g", 3, metadata={"creationTimestamp": "2025-01-01T00:00:00Z"})
+            kept = {node for name, node in world.places().items() if name != "train-0-2"}
+            miss(world, group)
+            await world.until(lambda: evictions(world))
+            await world.until(lambda: world.phase("train-0") == "Releasing")
+            for name in PODS[1:]:
+                world.cluster.delete("Pod", name)
+            await world.until(lambda: held(world) == kept)
+        world.start()
+        async with world.running():
+            await asyncio.sleep(1)
+            assert world.phase("g") == "Waiting" and held(world) == kept
+            make(world, group, life="b")
+            await arrive(world)
+            assert world.phase("g") == "Waiting" and not world.overbooked()
+            await world.until(lambda: not held(world))
+
+    asyncio.run(main())
+
+
+def test_places_are_not_kept_for_ever() -> None:
+    """Its owner was deleted meanwhile: after the time that every plan has they are anybody's."""
+
+    async def scenario(world: World) -> None:
+        group = lws(size=3)
+        make(world, group)
+        await arrive(world)
+        miss(world, group)
+        await world.until(lambda: world.phase("train-0") == "Releasing")
+        for name in PODS[1:]:
+            world.cluster.delete("Pod", name)
+        await world.until(lambda: len(held(world)) == 2)
+        await world.until(lambda: world.stands(None, GANG) and not held(world), seconds=6)
+        await world.until(lambda: not world.phase("train-0"))
+
+    drive(scenario, SHORT, nodes=3)
 
 
 def test_an_owner_that_restarts_the_group_itself_is_left_alone() -> None:

@@ -81,11 +81,11 @@ class World:
         try:
             yield
         finally:
-            await asyncio.sleep(0)  # what was asked for in this turn has begun
-            left = (*tasks, *self.executor._tasks)
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            for left in (tasks, self.executor._tasks):
+                for task in tuple(left):
+                    task.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
+                await asyncio.sleep(0)  # what was asked for in this turn has begun
 
     # -- what users do ---------------------------------------------------------------------------
 

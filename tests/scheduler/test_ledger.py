@@ -95,6 +95,28 @@ def test_a_degraded_gang_keeps_its_missing_places() -> None:
     assert ledger.reserved_nodes() == {"n2"}
 
 
+def test_a_restarting_gang_keeps_the_places_of_those_that_have_ended() -> None:
+    """They are for nobody but the next life, which begins without the clock of the broken one."""
+    ledger = Ledger()
+    ledger.propose(assignment("a", {"u1": "n1", "u2": "n2"}), "p1", 0)
+    ledger.handle("default/a", Trigger.COMMITTED, 1)
+    ledger.mark_seen("default/a", "u1")
+    ledger.mark_seen("default/a", "u2")
+    ledger.handle("default/a", Trigger.BROKEN, 5)
+    ledger.handle("default/a", Trigger.KEEP, 25)
+    ledger.handle("default/a", Trigger.RESTART, 30)
+    assert not ledger.reserved_nodes(), "both run on"
+    ending = ledger.vacate("default/a", "u2", 40)
+    assert ledger.reserved_nodes() == {"n2"} and ending.since_seconds == 40
+    assert ledger.of_pod("u2") is None
+    assert [slot.pod for slot in ending.vacant.values()] == ["u2"]
+    ledger.vacate("default/a", "u1", 41)
+    ledger.propose(assignment("a", {"u3": "n1", "u4": "n2"}), "p2", 42)
+    again = ledger.get("default/a")
+    assert again is not None and again.state is State.PROPOSED
+    assert again.partial_seconds is None and not again.degraded
+
+
 def test_what_cannot_happen_is_a_bug_and_says_so() -> None:
     """An event without a row in the table is never guessed at."""
     ledger = Ledger()
@@ -200,6 +222,31 @@ class LedgerMachine(RuleBasedStateMachine):
         self.watch_shows(gang)
         self._try(gang, trigger)
 
+    @rule(gang=gangs, ended=st.integers(0, 4))
+    def restarts(self, gang: str, ended: int) -> None:
+        """The members of a restarting gang end one by one; their places are kept."""
+        self.watch_shows(gang)
+        self._try(gang, Trigger.RESTART)
+        reservation = self.ledger.get(gang)
+        if reservation is not None and reservation.state is State.RESTARTING:
+            for uid in sorted(reservation.seen)[:ended]:
+                del self.running[uid]
+                self.ledger.vacate(gang, uid, self.now)
+
+    @rule(gang=gangs)
+    def next_life(self, gang: str) -> None:
+        """What is left of the old life has ended; the pods of the next one take the places over."""
+        reservation = self.ledger.get(gang)
+        if reservation is None or reservation.state is not State.RESTARTING or reservation.bound:
+            return
+        self.count += 1
+        places = {
+            f"{gang.partition('/')[2]}-{self.count}-{i}": s.node
+            for i, s in enumerate(reservation.assignment.slots)
+        }
+        again = assignment(gang.partition("/")[2], places)
+        self.ledger.propose(again, f"p{self.count}", self.now)
+
     @rule(gang=consumes(gangs))
     def gone(self, gang: str) -> None:
         """All pods of the gang are deleted."""
@@ -234,7 +281,7 @@ class LedgerMachine(RuleBasedStateMachine):
         held = 0
         for reservation in self.ledger:
             for slot in reservation.assignment.slots:
-                assert self.ledger.of_pod(slot.uid) == (reservation, slot)
+                assert not slot.uid or self.ledger.of_pod(slot.uid) == (reservation, slot)
             held += len(reservation.bound - reservation.seen)
             if reservation.state in HOLDING:
                 held += len(reservation.assignment.slots) - len(reservation.bound)

@@ -54,6 +54,7 @@ def pods(*nodes: str | None, gates: tuple[str, ...] = ()) -> dict[str, Pod]:
         (Phase.BINDING, State.RESERVED),
         (Phase.ABORTING, State.ABORTING),
         (Phase.DEGRADED, State.DEGRADED),
+        (Phase.RELEASING, State.RESTARTING),
         (Phase.WAITING, None),
         (Phase.BOUND, None),
         (Phase.INVALID, None),
@@ -92,6 +93,15 @@ def test_the_pods_say_how_far_it_got(
         ungated,
         clock,
     )
+
+
+def test_places_of_members_that_have_ended_are_kept_for_the_next_life() -> None:
+    """One pod of a restarting gang is gone: its place has no pod now, and is held."""
+    obj = {**gang_manifest(gang()), "status": gang_status(record(Phase.RELEASING), gang())}
+    found = restored(obj, pods("n0"), 7)
+    assert found is not None and found.state is State.RESTARTING
+    assert [(slot.pod, slot.uid) for slot in found.assignment.slots] == [("g-0", "u0"), ("g-1", "")]
+    assert [slot.node for slot in found.holds] == ["n1"]
 
 
 @pytest.mark.parametrize("obj", [{}, {"status": None}, {"status": {"phase": "Planned"}}])
