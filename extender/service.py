@@ -14,6 +14,7 @@ from extender.engine import Engine
 from extender.executor import Executor
 from extender.health import Health
 from extender.metrics import Metrics, Picture
+from extender.picture import node_problems
 from extender.reporter import Reporter
 from extender.verbs import (
     ADMITTING,
@@ -176,6 +177,8 @@ class Service:
             reserved_slots=sum(len(assignment.slots) for assignment in held),
             nodes=len(self.state.nodes),
             pods=len(self.state.pods),
+            nodes_reported=self.state.reported,
+            node_problems=node_problems(self.state),
             synced=self.synced,
             leader=self.engine.leading,
             relists={kind: counter.lists for kind, counter in counters.items()},

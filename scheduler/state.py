@@ -280,6 +280,7 @@ class ClusterState(Forkable):
     @property
     def levels(self) -> tuple[str, ...]:
         """Levels of the fleet, outermost first."""
+        self._refresh()
         return self._fleet.tree.levels
 
     @property
