@@ -28,8 +28,8 @@ class Residencies(Forkable):
 
     def __init__(self) -> None:
         self._said: dict[Key, caches.Said] = {}
-        self._copies: dict[Model, dict[str, dict[Key, tuple[Copy, ...]]]] = {}
-        """By node and object."""
+        self._copies: dict[Model, dict[str, tuple[tuple[Key, Copy], ...]]] = {}
+        """By node, each with the object that says so."""
         self._entries: dict[Model, dict[Entry, int]] = {}
         """How many objects say so: thousands of nodes say the same."""
         self._models: dict[str, dict[Model, None]] = {}
@@ -54,18 +54,25 @@ class Residencies(Forkable):
             self._wrong[key] = wrong
         for source, claims in before:
             for copy in claims.copies:
-                _drop(self._copies.get((source, copy.model), {}), copy.node, key)
-                self._touch((source, copy.model), {copy.node})
+                self._say((source, copy.model), copy.node, key, ())
             for entry in claims.entries:
                 self._count((source, entry.model), entry, -1)
         for source, claims in said:
             for entry in claims.entries:
                 self._count((source, entry.model), entry, 1)
             for copy in claims.copies:
-                here = self._copies.setdefault((source, copy.model), {}).setdefault(copy.node, {})
-                here[key] = (*here.get(key, ()), copy)
-                self._touch((source, copy.model), {copy.node})
+                self._say((source, copy.model), copy.node, key, ((key, copy),))
         return True
+
+    def _say(self, model: Model, node: str, key: Key, said: tuple[tuple[Key, Copy], ...]) -> None:
+        """``said`` instead of what the object said before about the model on the node."""
+        nodes = self._copies.setdefault(model, {})
+        others = (item for item in nodes.pop(node, ()) if item[0] != key)
+        if kept := (*others, *said):
+            nodes[node] = kept
+        if not nodes:
+            del self._copies[model]
+        self._touch(model, {node})
 
     def _count(self, model: Model, entry: Entry, change: int) -> None:
         entries = self._entries.setdefault(model, {})
@@ -93,8 +100,6 @@ class Residencies(Forkable):
                 if name in self._joined:
                     self._stale.setdefault(name, set()).update(nodes)
                     self._found.pop(name, None)
-        if model in self._copies and not self._copies[model]:
-            del self._copies[model]
 
     def names(self, kind: str) -> list[tuple[str, str]]:
         """(namespace, name) of the objects of a kind that said anything."""
@@ -133,7 +138,7 @@ class Residencies(Forkable):
             ]
             for node in stale:
                 here[node] = tuple(
-                    joined(framed, [copy for many in there.values() for copy in many])
+                    joined(framed, [copy for _, copy in there])
                     for model, framed in frames
                     if (there := self._copies.get(model, {}).get(node))
                 )

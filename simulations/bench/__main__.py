@@ -14,6 +14,7 @@ from simulations.bench import Line
 PARTS: Mapping[str, str] = {
     "plan": "how long a decision takes, and how good it is",
     "topology": "where 5,000 nodes stand, from all sources at once; one node that changes",
+    "caches": "which models 5,000 nodes have; one node that changes; a decision by it",
     "control_plane": "gangs on a real control plane with 500 nodes",
     "extender_http": "the service with 5,000 nodes and 20,000 pods: filter over HTTPS, memory",
 }
