@@ -14,7 +14,7 @@ readers, and ``c`` of the model's ``b`` bytes held by ``w`` cache workers (Fluid
 Source: facts topology-cache 5.3 and 5.4. What differs from the formula there: the rate of the node's own link
 is that of the tier; bytes are those of one member, whichever shards it reads; pulling the engine's image is
 not counted; each gang is counted as if no other loaded at the same time. Only what all workers hold together
-is known, not which part a node has: a node with a worker is near that part, and reads the rest like any other.
+is known, not which part a node has: a node with a worker is near that part, and reads the rest like others.
 """
 
 from __future__ import annotations
