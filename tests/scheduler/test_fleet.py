@@ -189,6 +189,36 @@ def test_names_of_nodes(case: tuple[str, list[str], dict[str, str]]) -> None:
     assert found == expected
 
 
+FABRIC = """\
+Switch\t64 "S-0c42a10300000001"\t\t# "MF0;leaf-1:MQM9700/U1" enhanced port 0 lid 1 lmc 0
+[1]\t"H-0c42a10300000011"[1](c42a10300000011) \t\t# "n1 mlx5_0" lid 2 4xNDR
+[2]\t"H-0c42a10300000022"[1](c42a10300000022) \t\t# "MT4129 ConnectX7   Mellanox Technologies" lid 3 4xNDR
+Ca\t1 "H-0c42a10300000011"\t\t# "n1 mlx5_0"
+[1](c42a10300000011) \t"S-0c42a10300000001"[1]\t\t# lid 2 lmc 0 "leaf-1" lid 1 4xNDR
+Ca\t1 "H-0c42a10300000022"\t\t# "MT4129 ConnectX7   Mellanox Technologies"
+[1](c42a10300000022) \t"S-0c42a10300000001"[2]\t\t# lid 3 lmc 0 "leaf-1" lid 1 4xNDR
+"""
+
+
+def test_an_adapter_without_a_name_is_found_by_its_guid() -> None:
+    """A scanner's report says in which node it is; without the report nobody knows."""
+    scan = {
+        "kind": "NodeTopology",
+        "metadata": {"name": "n2"},
+        "status": {"nics": [{"device": "mlx5_0", "nodeGuid": "0c42:a103:0000:0022"}]},
+    }
+    state = state_of([node("n1"), node("n2"), config_map("ib", fabric=FABRIC)])
+    nameless = state.snapshot()
+    assert places(nameless) == {"n1": "leaf=leaf-1", "n2": ""}
+    assert [problem.field for problem in nameless.problems] == ["adapters"]
+    state.apply("NodeTopology", "ADDED", scan)
+    found = state.snapshot()
+    assert places(found) == {"n1": "leaf=leaf-1", "n2": "leaf=leaf-1"}
+    assert problems(found) == []
+    state.apply("NodeTopology", "DELETED", scan)
+    assert state.snapshot() == nameless
+
+
 def test_a_config_map_without_the_label_says_nothing() -> None:
     """Nor does one whose label is taken away."""
     told = config_map("ufm", p_json=rows(n1="a"))
