@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from extender.tools import table
 from extender.tools.documents import reports_bad_input
 from extender.tools.inputs import Inputs, add_cluster, add_files, load_or_ask
 from scheduler.snapshot import NodeState, Snapshot
+from topology.fabric import Fabric
 from topology.model import Node
 
 
@@ -46,6 +47,7 @@ def topology_document(inputs: Inputs) -> dict[str, Any]:
             of_nodes.setdefault(problem.subject, []).append(str(problem))
         else:
             others.append(str(problem))
+    fabrics = list(fabric_counts(inputs.snapshot))
     return {
         "nodes": {
             state.node.name: _node_document(
@@ -55,8 +57,29 @@ def topology_document(inputs: Inputs) -> dict[str, Any]:
             )
             for state in inputs.snapshot.nodes
         },
+        **({"fabrics": fabrics} if fabrics else {}),
         "problems": others,
     }
+
+
+def fabric_counts(snapshot: Snapshot) -> Iterator[Mapping[str, Any]]:
+    """How large the networks are that fabric maps show, all of one source together."""
+    by_source: dict[str, list[Fabric]] = {}
+    for fabric in snapshot.fabrics:
+        by_source.setdefault(fabric.source, []).append(fabric)
+    for source, fabrics in sorted(by_source.items()):
+        switches = {switch.id: switch.tier for fabric in fabrics for switch in fabric.switches}
+        adapters = {card.id: card.aggregation for fabric in fabrics for card in fabric.adapters}
+        links = {cable for fabric in fabrics for cable in fabric.links}
+        yield {
+            "source": source,
+            "switches": len(switches),
+            "leaves": sum(tier == 0 for tier in switches.values()),
+            "hosts": len({host for fabric in fabrics for host in fabric.hosts}),
+            "adapters": len(adapters),
+            "aggregationNodes": sum(adapters.values()),
+            "links": dict(sorted(Counter(cable.kind or "unknown" for cable in links).items())),
+        }
 
 
 def _node_document(node: Node, free: int, problems: list[str]) -> dict[str, Any]:
@@ -69,7 +92,7 @@ def _node_document(node: Node, free: int, problems: list[str]) -> dict[str, Any]
     return {
         "levels": levels[::-1],
         "scaleUp": node.scale_up,
-        "rdma": node.rdma,
+        **({"rdma": node.rdma} if node.rdma else {}),
         "accelerators": cards
         and {
             "class": cards.device_class,
@@ -102,6 +125,12 @@ def _lines(inputs: Inputs) -> Iterator[str]:
     yield f"{len(snapshot.nodes)} nodes; levels: {' > '.join(snapshot.levels)}"
     free = free_cards(snapshot)
     yield from _branches(snapshot, free, 0, 0, len(snapshot.nodes), "")
+    for fabric in fabric_counts(snapshot):
+        links = ", ".join(f"{count} {kind}" for kind, count in fabric["links"].items())
+        yield (
+            f"{fabric['source']}: {fabric['switches']} switches, {fabric['leaves']} of them leaves; "
+            f"{fabric['adapters']} adapters, {fabric['hosts']} hosts; links: {links or 'none'}"
+        )
     for problem in (*inputs.problems, *snapshot.problems):
         yield table.paint(f"problem: {problem}", table.YELLOW)
 

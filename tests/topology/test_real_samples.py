@@ -16,6 +16,7 @@ import pytest
 
 from extender.tools.documents import read_objects
 from extender.tools.inputs import load, understand
+from extender.tools.topology import topology_document
 from scheduler.snapshot import Snapshot
 from tests.topology.source_fixtures import described
 from topology.fabric import leaves_of
@@ -50,6 +51,16 @@ def ndr() -> None:
     assert len(fabric.links) == (1064 + 582 + 582) // 2
     leaves = leaves_of(fabric)
     assert Counter(map(len, leaves.values())) == {4: 109, 3: 11, 2: 2}
+    (counted,) = topology_document(load([str(SAMPLES / "ib/ibnetdiscover-ndr-dgx.out")]))["fabrics"]
+    assert counted == {
+        "source": "ibnetdiscover",
+        "switches": 40,
+        "leaves": 31,
+        "hosts": 122,
+        "adapters": 582,
+        "aggregationNodes": 40,
+        "links": {"4xNDR": 1114},
+    }
     sizes = Counter(
         path.rpartition("leaf=")[2]
         for path in places(look("ib/ibnetdiscover-ndr-dgx.out")).values()
