@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from scheduler.match import BoolArray
 from scheduler.snapshot import Snapshot
 from scheduler.solve.decide import Decision
 from scheduler.solve.ground import Ground
@@ -23,7 +24,7 @@ Places = Sequence[Mapping[int, int]]
 
 def elsewhere(snapshot: Snapshot, problem: Problem, decision: Decision, number: int) -> str:
     """``212 s in rack r2, which has no copy``: the best places outside of the innermost domain that the gang
-    is in; empty when it has no others, or all nodes are alike."""
+    is in, or without its nodes; empty when it has no others, or all nodes are alike."""
     gang, option = problem.gangs[number], decision.choice.options[number]
     size = len(problem.free) * len(problem.gangs)
     if gang.load is None or not gang.load.known or option is None or size > _MOST_WORK:
@@ -34,12 +35,7 @@ def elsewhere(snapshot: Snapshot, problem: Problem, decision: Decision, number: 
     taken = {node for role in form.roles for node in decision.choice.counts[role]}
     used = taken | {node for role in form.roles for node in problem.roles[role].running}
     wanted = sum(sum(decision.choice.counts[role].values()) for role in form.roles)
-    for depth in reversed(range(len(problem.levels))):
-        of = problem.domain_of[depth]
-        homes = {int(of[node]) for node in used}
-        if len(homes) > 1:
-            continue
-        outside = ~np.isin(of, sorted(homes))
+    for outside in _outside(problem, used):
         piece = part(problem, decision.choice, (number,), outside)
         found, _ = settle(piece.problem, 0, Ground.of(piece.problem), [option])
         places = _places(found, len(piece.roles))
@@ -51,6 +47,16 @@ def elsewhere(snapshot: Snapshot, problem: Problem, decision: Decision, number: 
             where = _where(snapshot, nodes, used)
             return f"{seconds} s {where}, {_copies(gang.load, nodes, where)}"
     return ""
+
+
+def _outside(problem: Problem, used: set[int]) -> Iterator[BoolArray]:
+    """The nodes outside of the innermost domain that holds all that are ``used``, then of broader ones; then
+    all that are not used."""
+    for of in problem.domain_of[::-1]:
+        homes = sorted({int(of[node]) for node in used})
+        if len(homes) == 1:
+            yield of != homes[0]
+    yield ~np.isin(np.arange(len(problem.free)), sorted(used))
 
 
 def _differ(load: LoadRow, problem: Problem, number: int) -> bool:

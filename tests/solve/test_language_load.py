@@ -203,6 +203,16 @@ def test_explain_compares_nodes_and_keeps_to_what_is_possible() -> None:
     assert told(fleet("r1(n1 n2)"), loads(), has("n1 n2")) == "loads its model in 5 s"
 
 
+def test_explain_without_a_domain_to_leave() -> None:
+    """Nodes that no level holds together: the other nodes, as long as they are enough."""
+    flat = fleet("n1 n2 n3 n4")
+    expected = "loads its model in 5 s (48 s on 2 other nodes, which have no copy)"
+    assert told(flat, loads(), has("n3 n4")) == expected
+    assert told(flat, loads(members=3), has("n2 n3 n4")) == "loads its model in 5 s"
+    torn = fleet("b1(r1(n1) r2(n2) r3(n3) r4(n4))")
+    assert told(torn, loads(), has("n3 n4")) == expected
+
+
 def test_explain_of_an_unknown_size() -> None:
     """No seconds, no comparison."""
     assert told(TWO_RACKS, replace(loads(), model_bytes=None), has("n3 n4")) == ""
