@@ -35,6 +35,10 @@ from simulations.controlplane.processes import Process, free_ports
 
 _READY_SECONDS = 60.0
 
+_ANSWER_SECONDS = 10
+"""What is shipped gives Muster 1 s to filter and 2 s to admit. On two busy cores it can need longer, and then
+kube-scheduler clears the nomination of the member, so that others may take its place."""
+
 FAST_LEADER_ELECTION = {
     "leaderElect": True,
     "leaseDuration": "4s",
@@ -151,11 +155,16 @@ class LocalMuster:
         """Flavors are written into pods from the next `start` on; before it nobody can create any of ours."""
         self._settings["rewrites"] = True
         for manifest in webhook_manifests(self.url, self.ca.read_bytes()):
+            for webhook in manifest["webhooks"]:
+                webhook["timeoutSeconds"] = _ANSWER_SECONDS
             self.cluster.api.apply(api_path(manifest), manifest)
 
     def configure_scheduler(self, *, guarded: bool = False) -> None:
         """Point kube-scheduler at this process."""
         config = scheduler_config(self.url, self.ca.read_bytes(), guarded=guarded)
+        for extender in config["extenders"]:
+            if "filterVerb" in extender:
+                extender["httpTimeout"] = f"{_ANSWER_SECONDS}s"
         self.cluster.set_scheduler_config({**config, "leaderElection": FAST_LEADER_ELECTION})
 
     def start(self, *, ready: bool = True, **settings: object) -> None:
