@@ -51,4 +51,5 @@ class Policy:
     warm_up_seconds: int = 0
     """What an engine takes after its weights are loaded: compiling, capturing graphs. Added to every load."""
     copy_age_seconds: int = 900
-    """A copy that was seen longer ago than this is not known any more; 0: never too long."""
+    """A copy that was seen longer ago than this is not known any more; 0: never too long. Reports of the
+    scanner that say nothing new are written every 10 minutes."""

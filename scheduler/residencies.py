@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from scheduler.foreign import identity
@@ -41,7 +42,10 @@ class Residencies(Forkable):
         self._wrong: dict[Key, tuple[Problem, ...]] = {}
 
     def take(self, kind: str, obj: Mapping[str, Any], deleted: bool) -> bool:
-        """Take or forget one object; whether that changes anything."""
+        """Take or forget one object; whether that changes anything but when it was seen.
+
+        Reports of thousands of nodes come again and again: that they still hold makes no new decision.
+        """
         key = (kind, *identity(kind, obj))
         before = self._said.pop(key, ())
         said = () if deleted else caches.read(kind, obj)
@@ -62,7 +66,7 @@ class Residencies(Forkable):
                 self._count((source, entry.model), entry, 1)
             for copy in claims.copies:
                 self._say((source, copy.model), copy.node, key, ((key, copy),))
-        return True
+        return _timeless(said) != _timeless(before)
 
     def _say(self, model: Model, node: str, key: Key, said: tuple[tuple[Key, Copy], ...]) -> None:
         """``said`` instead of what the object said before about the model on the node."""
@@ -144,6 +148,13 @@ class Residencies(Forkable):
                 )
             self._found[name] = tuple(found for node in sorted(here) for found in here[node])
         return self._found[name]
+
+
+def _timeless(said: caches.Said) -> caches.Said:
+    return tuple(
+        (source, replace(c, copies=tuple(replace(x, observed_seconds=None) for x in c.copies)))
+        for source, c in said
+    )
 
 
 def _drop(kept: dict[Any, dict[Any, Any]], first: object, second: object) -> None:

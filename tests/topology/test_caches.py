@@ -220,6 +220,17 @@ def test_a_change_reaches_only_its_own_model(name: str) -> None:
     assert [one.complete for one in found(known, f"ome://{name}")] == [False]
 
 
+def test_a_report_that_still_holds_is_no_news() -> None:
+    """Thousands of nodes report again and again: the time is kept, but nothing is decided anew for it."""
+    (report, *_) = CASES["agent/states"]["objects"]
+    known = taken([report])
+    (before,) = found(known, "hf://org/llama")
+    later = json.loads(json.dumps(report).replace("2026-01-01", "2026-01-02"))
+    assert not known.take("NodeTopology", later, deleted=False)
+    (after,) = found(known, "hf://org/llama")
+    assert after == replace(before, observed_seconds=(before.observed_seconds or 0) + 86_400)
+
+
 def labelled(node: str, **states: str) -> Object:
     """A node with the labels of OME's cluster models."""
     labels = {f"models.ome.io/clusterbasemodel.{model}": s for model, s in states.items()}
