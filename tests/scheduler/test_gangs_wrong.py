@@ -194,7 +194,8 @@ WRONG: dict[str, tuple[dict[str, Any] | list[Object], str]] = {
         {"flavor_spec": "- {name: x, nodeselector: {a: b}}"},
         (
             "Pod default/a-0: muster.dev/flavor-spec[0].nodeselector: unknown field; known: name, "
-            "resources, nodeSelector, deviceClass, minMemory, cards, members, overlay, costPerHour, performance"
+            "resources, nodeSelector, deviceClass, minMemory, cards, members, overlay, costPerHour, "
+            "performance"
         ),
     ),
     "flavor-spec without a name": (
