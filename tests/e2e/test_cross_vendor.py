@@ -10,7 +10,7 @@ import pytest
 from scheduler import keys
 from tests.e2e.rig import Object
 from tests.e2e.workload_rig import MODEL, POOL, WorkloadRig
-from topology.keys import ASCEND_910, NVIDIA_GPU
+from topology.keys import ASCEND_910, ASCEND_CHIP, NVIDIA_GPU, NVIDIA_PRODUCT, NVIDIA_REPLICAS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -153,3 +153,31 @@ def test_a_size_that_others_share_is_not_changed(vendors: WorkloadRig) -> None:
     rig.cluster.api.wait_for("the reason", told)
     whole = rig.whole_groups({"ring-0": 2, "ring-1": 2})
     assert len(whole) == 1
+
+
+def test_a_group_that_names_no_vendor(vendors: WorkloadRig) -> None:
+    """Eight cards of 64 GiB each, of whomever: one group on each vendor, and none on shares of cards."""
+    rig = vendors
+    chip, product = {ASCEND_CHIP: "910B3"}, {NVIDIA_PRODUCT: "NVIDIA-H100-80GB-HBM3"}
+    rig.cards("h100", nodes=2, labels=product)
+    rig.cards("shared", nodes=2, count=32, labels={**product, NVIDIA_REPLICAS: "4"})
+    rig.cards("910b", nodes=2, labels=chip, resource=ASCEND_910)
+    rig.cards("p800", nodes=2, resource=KUNLUN)
+    spec = json.dumps([{"name": "big", "minMemory": "64Gi", "cards": 8}])
+    group = rig.worker_set("ring", 2, replicas=4, annotations={keys.FLAVOR_SPEC: spec})
+    template = group["spec"]["leaderWorkerTemplate"]["workerTemplate"]
+    del template["spec"]["containers"][0]["resources"]
+    rig.apply(group)
+
+    names = {f"ring-{index}" for index in range(4)}
+
+    def bound() -> set[str]:
+        return {name for name in names if rig.status(name).get("phase") == "Bound"}
+
+    rig.cluster.api.wait_for("three groups", lambda: len(bound()) == 3, timeout=60)
+    assert rig.whole_groups(dict.fromkeys(names, 2)) == bound()
+    models = [rig.models_of(name) for name in sorted(bound())]
+    assert sorted(model for (model,) in models) == ["910b", "h100", "p800"]
+    [waiting] = names - bound()
+    told = {one["flavor"] for one in rig.status(waiting)["passedOver"]}
+    assert {"big/ascend-910b", "big/nvidia-h100-80gb", "big/kunlunxin-p800"} <= told
