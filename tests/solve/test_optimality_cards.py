@@ -14,7 +14,7 @@ from tests.solve.reference import optimum
 from topology import keys
 
 NPU = keys.ASCEND_910
-EVERYDAY, MANY = 80, 1000
+EVERYDAY, MANY = 50, 1000
 
 
 def instance(seed: int) -> Snapshot:
