@@ -101,7 +101,9 @@ class KubeReports:
 
     async def take(self, speaker: Speaker, status: Mapping[str, Any]) -> bool:
         """See ``Reports``."""
-        digest = hashlib.sha256(json.dumps(essence(status), sort_keys=True).encode()).digest()
+        # A Node of the same name that is created anew has lost the object of the old one.
+        said = [speaker.node_uid, essence(status)]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
         before, since = self._written.get(speaker.node, (b"", 0.0))
         changed, now = digest != before, self._clock()
         if not changed and now - since < REFRESH_SECONDS:

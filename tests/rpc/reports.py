@@ -20,6 +20,8 @@ class FakeApi:
         self.writes = 0
         self.reviewed: list[Mapping[str, Any]] = []
         self.failing = False
+        self.uid = "uid"
+        """Of Nodes, before a dash and the node's name."""
 
     async def request(self, method: str, path: str, *, body: Any) -> dict[str, Any]:
         """Reviews a token."""
@@ -28,7 +30,7 @@ class FakeApi:
         user, _, node = body["spec"]["token"].partition("@")
         if user == "bad":
             return {"status": {"error": "expired"}}
-        extra = {TOKEN_NODE: [node], TOKEN_NODE_UID: [f"uid-{node}"]} if node else {}
+        extra = {TOKEN_NODE: [node], TOKEN_NODE_UID: [f"{self.uid}-{node}"]} if node else {}
         name = ACCOUNT if user == "agent" else f"system:serviceaccount:default:{user}"
         return {"status": {"authenticated": True, "user": {"username": name, "extra": extra}}}
 

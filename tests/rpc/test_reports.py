@@ -154,6 +154,11 @@ def test_only_what_is_new_is_written() -> None:
         assert await send(server, as_message("n1", healed)) == [False]
         assert server.api.writes == 3
         assert server.outcomes == ["written", "unchanged", "written", "unchanged", "written"]
+        server.api.uid = "recreated"
+        assert await send(server, as_message("n1", healed)) == [True], (
+            "the old object went with its Node"
+        )
+        assert server.api.writes == 4
 
     on_server(do)
 
