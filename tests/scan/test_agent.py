@@ -50,3 +50,9 @@ def test_the_machine_at_hand(
     assert status["memory"]["totalBytes"] > status["memory"]["availableBytes"] > 0
     assert status["bootId"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert status["collector"]["name"] == "muster"
+
+
+def test_it_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a place to report to nor the wish to print."""
+    assert muster.main(["agent"]) == 2
+    assert "--server HOST:PORT" in capsys.readouterr().err
