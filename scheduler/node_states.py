@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod
@@ -25,11 +26,22 @@ def running_pod(pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> Runnin
         anti_affinity=constraints.anti_affinity,
         host_ports=constraints.host_ports,
         cards=pod.cards,
+        card_ids=pod.card_ids,
     )
 
 
 def node_state(node: Node, here: Iterable[RunningPod], listed: CardList | None = None) -> NodeState:
     """The node with the pods that are ``here``, in whatever order, and what its plugin lists."""
-    pods = sorted(here, key=lambda pod: (pod.namespace, pod.name))
+    numbered = (_numbered(pod, node) for pod in here)
+    pods = sorted(numbered, key=lambda pod: (pod.namespace, pod.name))
     used = Resources.sum(pod.request for pod in pods)
     return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods), listed=listed)
+
+
+def _numbered(pod: RunningPod, node: Node) -> RunningPod:
+    """The pod with the numbers of its cards, where it has identifiers that the node numbers."""
+    if pod.cards or not pod.card_ids:
+        return pod
+    numbers = [node.card_numbers.get(name) for name in pod.card_ids]
+    known = sorted(number for number in numbers if number is not None)
+    return replace(pod, cards=tuple(known)) if len(known) == len(numbers) else pod

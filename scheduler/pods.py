@@ -16,7 +16,7 @@ from scheduler.pod_constraints import NamespaceSelectors, read_constraints
 from scheduler.pod_requests import is_extended, read_request
 from topology.keys import POD_ANNOTATIONS
 from topology.model import Problem
-from topology.occupancy import cards_held
+from topology.occupancy import cards_held, cards_named
 from topology.resources import Resources
 from topology.untyped import mapping, seconds, sequence, strings, text
 
@@ -75,6 +75,8 @@ class Pod:
     """What ``constraints`` still lack to be whole: see ``pod_constraints.resolved``."""
     cards: tuple[int, ...] = ()
     """Numbers of the cards that it holds on its node; empty where nobody says which."""
+    card_ids: tuple[str, ...] = ()
+    """Their identifiers, where these are known instead."""
     priority: int = 0
     priority_class: str | None = None
     """Class whose value ``priority`` is to be; None when the API server has resolved it."""
@@ -144,6 +146,7 @@ def read_pod(obj: Object) -> Pod:
         priority_class_name=text(spec.get("priorityClassName")),
         scheduling_group=text(mapping(spec.get("schedulingGroup")).get("podGroupName")),
         cards=cards_held(mapping(metadata.get("annotations"))) if spec.get("nodeName") else (),
+        card_ids=cards_named(mapping(metadata.get("annotations"))) if spec.get("nodeName") else (),
         scheduler_name=text(spec.get("schedulerName")) or "default-scheduler",
         written=rewrite.written(obj),
         template="" if spec.get("nodeName") else rewrite.template(obj),

@@ -28,6 +28,8 @@ class RunningPod:
     host_ports: tuple[str, ...] = ()
     cards: tuple[int, ...] = ()
     """Numbers of the accelerator cards that it holds on its node; empty where nobody says which."""
+    card_ids: tuple[str, ...] = ()
+    """Their identifiers, where these are known instead (``Node.card_numbers``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,13 @@ pkg/device/devices.go (``DecodeNodeDevices``, ``UnMarshalNodeDevices``), docs/de
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from topology.untyped import mapping, sequence, text
 
+_MOST = 10_000
 _FIELDS = (7, 9)
 """id, slots, MiB, cores, type, NUMA, health; newer plugins add index and mode."""
 
@@ -26,6 +29,8 @@ class Device:
     healthy: bool
     whole: bool
     """False for a card in MIG mode, which is never given to a container as a whole."""
+    index: int = 0
+    """Number of the card on its node; older plugins do not say it, and Go leaves out nought."""
 
 
 def read_register(document: str) -> tuple[Device, ...] | None:
@@ -49,6 +54,7 @@ def _json(document: str) -> list[Device] | None:
                 product=_product(text(item.get("type"))),
                 healthy=item.get("health") is True,
                 whole=text(item.get("mode")) != "mig",
+                index=_index(item.get("index")),
             )
         )
     return found
@@ -66,9 +72,26 @@ def _text(document: str) -> list[Device] | None:
                 product=_product(fields[4]),
                 healthy=fields[6].lower() in ("true", "t", "1"),
                 whole=fields[-1] != "mig",
+                index=int(fields[7]) if fields[7:] and re.fullmatch("[0-9]{1,4}", fields[7]) else 0,
             )
         )
     return found
+
+
+def _index(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value < _MOST else 0
+
+
+def card_numbers(devices: Sequence[Device]) -> dict[str, int]:
+    """Identifier -> number of the card; empty where two have the same number, as with older plugins."""
+    found = {device.id: device.index for device in devices}
+    return found if len(set(found.values())) == len(found) == len(devices) else {}
+
+
+def allocated(document: str) -> tuple[str, ...]:
+    """The devices of a pod in HAMi's annotation: ``id,type,memory,cores:`` each, ``;`` after a container."""
+    parts = [part for container in document.split(";") for part in container.split(":") if part]
+    return tuple(part.partition(",")[0] for part in parts)
 
 
 def _product(kind: str) -> str:

@@ -170,6 +170,9 @@ HAMI_ASCEND = tuple(
     f"hami.io/node-register-Ascend{chip}"
     for chip in ("910A", "910B2", "910B3", "910B4", "910B4-1", "910C", "310P")
 )
+HAMI_ASCEND_ALLOCATED = tuple(  # annotations of a pod
+    f"{name.replace('node-register-', '')}-devices-allocated" for name in HAMI_ASCEND
+)
 HAMI_ILUVATAR = tuple(f"hami.io/node-{chip}-register" for chip in ILUVATAR_CHIPS)
 HAMI_BIREN = "hami.io/node-biren-register"
 HAMI_HYGON = ("hami.io/node-hcu-register", "hami.io/node-dcu-register")

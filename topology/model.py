@@ -140,6 +140,8 @@ class Node:
     path: tuple[PathStep, ...] = ()
     links: tuple[Nic, ...] = ()
     """Its network ports, where a scanner reported them."""
+    card_numbers: Mapping[str, int] = field(default_factory=dict)
+    """Identifier -> number of a card, where pods name their cards by identifiers (HAMi)."""
     problems: tuple[Problem, ...] = ()
     quarantined: bool = False
     """A node whose accelerators cannot be trusted (mixed cards, two classes); never used for gangs."""

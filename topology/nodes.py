@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from topology.keys import HOSTNAME, TAINT_UNSCHEDULABLE
+from topology.hami import card_numbers, read_register
+from topology.keys import HAMI_ASCEND, HOSTNAME, TAINT_UNSCHEDULABLE
 from topology.model import Node, Problem, Taint
 from topology.rdma import rdma
 from topology.resources import Resources, amount
@@ -46,12 +47,19 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
         ready=_ready(status),
         unschedulable=cordoned or any(taint.key == TAINT_UNSCHEDULABLE for taint in taints),
         accelerator=card,
+        card_numbers=_card_numbers(annotations) if card is not None and card.rule else {},
         scale_up=cards.scale_up,
         rdma=rdma(allocatable),
         path=hierarchies.path(labels),
         problems=(*problems, *more),
         quarantined=bool(cards.doubt),
     )
+
+
+def _card_numbers(annotations: Mapping[str, object]) -> Mapping[str, int]:
+    """What HAMi's register says of the numbers of cards; only rules ask for it."""
+    documents = (text(annotations.get(key)) for key in HAMI_ASCEND if key in annotations)
+    return card_numbers(next((found for d in documents if (found := read_register(d))), ()))
 
 
 def _allocatable(status: Mapping[str, Any], subject: str) -> tuple[Resources, tuple[Problem, ...]]:

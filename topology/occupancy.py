@@ -3,8 +3,7 @@
 Sources: Ascend/mind-cluster component/ascend-device-plugin (pkg/server/plugin.go, pkg/common/common.go):
 names such as ``Ascend910-0,Ascend910-1``; Project-HAMi/HAMi pkg/device/kunlun/device.go: such as ``0,1,2,3``.
 Lists of a node: Ascend/mind-cluster docs/en/scheduling/api/ascend_device_plugin.md, the ConfigMap
-``mindx-dl-deviceinfo-NODE``. HAMi's own lists name cards by identifiers whose place in the node only HAMi
-knows: they are not read.
+``mindx-dl-deviceinfo-NODE``. HAMi's lists name cards by identifiers (``hami``), which its register numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from topology.keys import ASCEND_CARD_LIST, ASCEND_CARDS, CARD_LISTS
+from topology.hami import allocated
+from topology.keys import ASCEND_CARD_LIST, ASCEND_CARDS, CARD_LISTS, HAMI_ASCEND_ALLOCATED
 from topology.untyped import mapping, text
 
 _CARD = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*-)?([0-9]{1,4})")
@@ -57,6 +57,12 @@ def cards_held(annotations: Mapping[str, Any]) -> tuple[int, ...]:
         if isinstance(value, str) and value:
             return _numbers(value) or ()
     return ()
+
+
+def cards_named(annotations: Mapping[str, Any]) -> tuple[str, ...]:
+    """The identifiers of the cards that HAMi gave a pod; empty where there is no such list."""
+    documents = (annotations.get(key) for key in HAMI_ASCEND_ALLOCATED)
+    return next((allocated(each) for each in documents if isinstance(each, str) and each), ())
 
 
 def _numbers(value: object) -> tuple[int, ...] | None:

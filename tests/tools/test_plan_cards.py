@@ -165,3 +165,44 @@ def test_the_list_of_a_plugin_tells_where_pods_are(
     }
     assert plan(capsys, tmp_path, 4, nodes=[node, *running])["status"] == "waiting"
     assert plan(capsys, tmp_path, 4, nodes=[node, *running, told])["status"] == "placed"
+
+
+def test_hami_tells_where_pods_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Pods of two cards each in one ring, by identifiers in their annotations: the other ring is whole."""
+    resource = "huawei.com/Ascend910A"
+    register = [
+        {"id": f"id-{n}", "count": 1, "type": "Ascend910A", "health": True, "index": n}
+        for n in range(8)
+    ]
+    node: Object = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": "n1",
+            "annotations": {"hami.io/node-register-Ascend910A": json.dumps(register)},
+        },
+        "status": {"allocatable": {resource: "8", "cpu": "64", "pods": "110"}},
+    }
+    for cards, status in (((2, 3), "placed"), ((4, 5), "waiting")):
+        running: list[Object] = [
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": f"busy-{held[0]}",
+                    "annotations": {
+                        "hami.io/Ascend910A-devices-allocated": "".join(
+                            f"id-{n},Ascend910A,32768,100:" for n in held
+                        )
+                        + ";"
+                    },
+                },
+                "spec": {
+                    "nodeName": "n1",
+                    "containers": [{"name": "main", "resources": {"limits": {resource: "2"}}}],
+                },
+            }
+            for held in ((0, 1), cards)
+        ]
+        found = plan(capsys, tmp_path, 4, resource=resource, nodes=[node, *running])
+        assert found["status"] == status

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topology.keys import ASCEND_910, ASCEND_NPU, ASCEND_REAL, CARD_LISTS, KUNLUN_DEVICES
-from topology.occupancy import CardList, card_list, cards_held
+from topology.hami import card_numbers, read_register
+from topology.keys import (
+    ASCEND_910,
+    ASCEND_NPU,
+    ASCEND_REAL,
+    CARD_LISTS,
+    HAMI_ASCEND_ALLOCATED,
+    KUNLUN_DEVICES,
+)
+from topology.occupancy import CardList, card_list, cards_held, cards_named
 
 
 @pytest.mark.parametrize(
@@ -74,3 +82,24 @@ def test_any_config_map_is_read(value: Any) -> None:
     """Total."""
     found = card_list({"metadata": {"name": "mindx-dl-deviceinfo-n1"}, "data": value})
     assert found is not None and found[0] == "n1"
+
+
+def test_hami_names_cards_by_identifiers() -> None:
+    """One list for each container, empty ones among them; the node's register has the numbers."""
+    key = HAMI_ASCEND_ALLOCATED[0]
+    document = ";id-5,Ascend910A,32768,100:id-4,Ascend910A,32768,100:;"
+    assert cards_named({key: document}) == ("id-5", "id-4")
+    assert cards_named({key: 7}) == cards_named({}) == ()
+    register = [{"id": f"id-{n}", "type": "Ascend910A", "health": True, "index": n} for n in (4, 5)]
+    first = {"id": "id-0", "type": "Ascend910A", "health": True}  # Go leaves out nought
+    devices = read_register(json.dumps([first, *register]))
+    assert devices is not None
+    assert card_numbers(devices) == {"id-0": 0, "id-4": 4, "id-5": 5}
+    old = read_register(json.dumps([{**each, "index": 0} for each in register]))
+    assert old is not None and card_numbers(old) == {}  # without numbers they all seem to be 0
+
+
+@given(st.dictionaries(st.sampled_from(HAMI_ASCEND_ALLOCATED), st.text() | st.none()))
+def test_any_list_of_hami_is_read(annotations: dict[str, Any]) -> None:
+    """Total."""
+    assert isinstance(cards_named(annotations), tuple)
