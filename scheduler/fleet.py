@@ -6,12 +6,12 @@ that moves is moved within the tree; only when the levels of the fleet change is
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from scheduler.agreement import Agreement
+from scheduler.alike import Alike
 from scheduler.fork import Forkable
 from scheduler.keys import TOPOLOGY_SOURCE
 from scheduler.leaf_groups import LeafGroups
@@ -72,11 +72,9 @@ class Fleet(Forkable):
         self._named: dict[str, set[str]] = {}
         self._said: dict[str, tuple[Position, ...]] = {}
         self._heard: dict[str, Said] = {}
-        self._signatures: Counter[Hashable] = Counter()
-        self._signature_of: dict[str, Hashable] = {}
+        self._alike = Alike()
         self._changed: set[str] = set()
         self._moved: set[str] = set()
-        self._known: frozenset[Hashable] = frozenset()
         self._wrong: dict[str, tuple[Problem, ...]] = {}
         self._problems: tuple[Problem, ...] | None = None
         """None when it is to be found out anew."""
@@ -225,7 +223,7 @@ class Fleet(Forkable):
         for name in moved:
             self._say(name)
         before = self.hierarchies
-        self._find_levels(asked, moved=bool(moved))
+        self._find_levels(asked)
         if before != self.hierarchies:
             moved = {*self._bare, *moved}
         now = {name: node for name in moved | changed if (node := self._placed(name))}
@@ -256,22 +254,16 @@ class Fleet(Forkable):
 
     def _say(self, name: str) -> None:
         """Find out anew what is said of a node."""
-        before = self._signature_of.pop(name, None)
-        if before is not None:
-            self._signatures[before] -= 1
-            if not self._signatures[before]:
-                del self._signatures[before]
         node = self._bare.get(name)
         if node is None:
+            self._alike.take(name)
             self._said.pop(name, None)
             self._heard.pop(name, None)
             self._agreement.take(name)
             return
         said = self._said[name] = self._whole(name, node)
-        heard = self._heard[name] = self._listener.heard(node.labels, said)
-        signature = self.hierarchies.signature(node.labels, heard)
-        self._signature_of[name] = signature
-        self._signatures[signature] += 1
+        self._heard[name] = self._listener.heard(node.labels, said)
+        self._liken(name)
         self._agreement.take(name, self._compared(node, said) if said else ())
 
     def _whole(self, name: str, node: Node) -> tuple[Position, ...]:
@@ -294,25 +286,37 @@ class Fleet(Forkable):
             positions.append(Position(source="node labels", rank=Rank.LABEL, scale_up=named))
         return positions
 
-    def _find_levels(self, asked: Iterable[str], *, moved: bool) -> None:
-        known = self._signatures.keys()
-        if not self._stale and known == self._known and not (moved and self.hierarchies.asking):
+    def _liken(self, name: str) -> None:
+        whole = SCALE_UP in self.hierarchies.asking
+        labels = self._labels(name, whole=whole)
+        self._alike.take(name, self.hierarchies.matters(labels, self._heard[name]))
+
+    def _find_levels(self, asked: Iterable[str]) -> None:
+        if not self._stale and not self._alike.changed:
             return
-        self._stale = False
-        self._known = frozenset(known)
-        names, asked = list(self._bare), frozenset(asked)
-        before = self.hierarchies
-        self.hierarchies = Hierarchies.build(
+        before, names = self.hierarchies, frozenset(asked)
+        now = self._levels_of(self._bare if self._stale else self._alike.one_of_each(), names)
+        if now.asking != before.asking and not self._stale:
+            # Nodes that were alike need not be so in the labels that are looked at now.
+            now = self._levels_of(self._bare, names)
+        self.hierarchies = now
+        if before.topologies != now.topologies:
+            for name in self._bare:
+                self._say(name)
+        elif before.asking != now.asking or (now.asking and before != now):
+            for name in self._bare:
+                self._liken(name)
+        self._stale = self._alike.changed = False
+
+    def _levels_of(self, nodes: Iterable[str], asked: frozenset[str]) -> Hierarchies:
+        names = list(nodes)
+        return Hierarchies.build(
             [self._labels(name, whole=SCALE_UP in asked) for name in names],
             [*self._objects[TOPOLOGY].values(), *self._objects[KAI_TOPOLOGY].values()],
             asked,
             self._presets,
             [self._heard[name] for name in names],
         )
-        if before.topologies != self.hierarchies.topologies:
-            for name in names:
-                self._say(name)
-            self._known = frozenset(self._signatures)
 
     def _labels(self, name: str, *, whole: bool) -> Mapping[str, str]:
         """A node's labels; ``whole``: with its scale-up domain among them, which gangs name as a level."""

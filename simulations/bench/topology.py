@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scheduler.keys import TOPOLOGY_SOURCE
+from scheduler.keys import GANG, GANG_SIZE, GANG_TOPOLOGY_REQUIRED, TOPOLOGY_SOURCE
 from scheduler.state import ClusterState
 from simulations.bench import Line
 from topology.keys import HOSTNAME, NVIDIA_GPU, NVIDIA_PRODUCT, TOPOGRAPH_TIER, ZONE
@@ -147,15 +147,28 @@ def everything() -> list[Object]:
     ]
 
 
+def _asking(level: str) -> Object:
+    """A pod of a gang that asks for a level."""
+    asked = {GANG: "g", GANG_SIZE: "1", GANG_TOPOLOGY_REQUIRED: level}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": "m", "name": "g-0", "uid": "g-0", "annotations": asked},
+        "spec": {},
+    }
+
+
 def run() -> Iterator[Line]:
     """Read everything once; then one node at a time."""
     objects = everything()
-    state = ClusterState()
-    start = time.process_time()
-    for obj in objects:
-        state.apply(obj["kind"], "ADDED", obj)
-    snapshot = state.snapshot()
-    seconds = time.process_time() - start
+    seconds = float("inf")
+    for _ in range(3):
+        state = ClusterState()
+        start = time.process_time()
+        for obj in objects:
+            state.apply(obj["kind"], "ADDED", obj)
+        snapshot = state.snapshot()
+        seconds = min(seconds, time.process_time() - start)
     levels = " > ".join(snapshot.levels)
     yield Line(
         text=f"{NODES:,} nodes from labels, HyperNodes, ibnetdiscover, Hermes and LLDP in {seconds:.2f} s"
@@ -168,6 +181,9 @@ def run() -> Iterator[Line]:
         labelled.apply("Node", "ADDED", obj)
     labelled.snapshot()
     yield from _updates(labelled, "labels only")
+    labelled.apply("Pod", "ADDED", _asking("rack"))
+    labelled.snapshot()
+    yield from _updates(labelled, "labels, and a gang that asks for one that is no level")
 
 
 def _updates(state: ClusterState, fleet: str) -> Iterator[Line]:

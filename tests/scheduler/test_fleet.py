@@ -83,6 +83,7 @@ LABELS = st.dictionaries(
     st.sampled_from(["a", "b", "unknown"]),
 )  # fmt: skip
 NAMES = st.sampled_from(["n1", "n2", "n3", "n4.example.com"])
+ASKED = st.sampled_from(["row", "rack", "leaf", "scale-up"])
 LEAVES = st.dictionaries(
     st.sampled_from(["n1", "n2", "n4", "N3"]), st.sampled_from(["a", "ab", "abc", "bd"])
 )
@@ -102,7 +103,7 @@ OBJECTS: st.SearchStrategy[Object] = st.one_of(
         },
         st.lists(st.sampled_from([keys.RACK, "row"]), max_size=2, unique=True),
     ),
-    st.builds(lambda level: pod("p", "g", topology_required=level), st.sampled_from(["row", "rack", "leaf"])),
+    st.builds(lambda level: pod("p", "g", topology_required=level), ASKED),
 )  # fmt: skip
 
 
@@ -127,6 +128,15 @@ def test_following_is_like_starting_anew(steps: list[tuple[Object, str, bool]]) 
     seen, anew = state.snapshot(), state_of(there.values()).snapshot()
     assert seen == anew
     assert (seen.tree.domain_of == anew.tree.domain_of).all()
+
+
+def test_a_level_that_only_the_gang_names_from_now_on() -> None:
+    """A fabric map makes racks unrelated to leaves; the gang still has them, by the label."""
+    racks = node("n3", labels={keys.RACK: "a"})
+    state = state_of([racks, node("n1"), pod("p", "g", topology_required="rack")])
+    assert state.snapshot().levels == ("rack", "host")
+    state.apply("ConfigMap", "ADDED", config_map("x", p_json=rows(n1="a", n3="a")))
+    assert state.snapshot().levels == ("leaf", "rack", "host")
 
 
 def test_a_node_that_moves_does_not_have_the_tree_built_again(

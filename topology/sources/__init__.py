@@ -45,8 +45,8 @@ class Hierarchies:
     """Every label key that was looked at; a node's other labels do not matter."""
     offered: tuple[Hierarchy, ...] = field(default=PRESETS, compare=False)
     """All presets."""
-    asking: bool = field(default=False, compare=False)
-    """Whether gangs name levels that follow from the values of labels: any of them may move levels."""
+    asking: tuple[str, ...] = field(default=(), compare=False)
+    """Labels by whose values, and by the nodes' paths, levels that only gangs name get their places."""
 
     @classmethod
     def build(
@@ -99,7 +99,7 @@ class Hierarchies:
             problems=(*problems, *fitted.problems),
             reads=reads,
             offered=tuple(presets),
-            asking=True,
+            asking=tuple(sorted({key for name in unknown for key in extra.keys(name)})),
         )
 
     def heard(self, labels: Labels, positions: Iterable[Position] = ()) -> Said:
@@ -147,6 +147,14 @@ class Hierarchies:
             return hierarchy.name
         return tuple((position.rank, position.source, chain(steps)) for position, steps in said)
 
+    def matters(self, labels: Labels, said: Said) -> Hashable:
+        """The node's ``signature``, with what else the places of levels that gangs ask for follow from."""
+        signature = self.signature(labels, said)
+        if not self.asking:
+            return signature
+        told = tuple((step.level, step.value) for step in self._steps(labels, said))
+        return signature, told, tuple(labels.get(key) for key in self.asking)
+
     def resolve(self, name: str) -> str | None:
         """The level that a gang means by a level name or a node label key; None when there is none."""
         if name in self.levels:
@@ -168,7 +176,7 @@ def _labelled(presets: Iterable[Hierarchy], labels: Labels) -> Iterator[Position
 def _keys(hierarchies: Iterable[Hierarchy], asked: Iterable[str]) -> frozenset[str]:
     """All label keys by which a node can have a domain."""
     named = {name for hierarchy in hierarchies for key in hierarchy.keys for name in key.names}
-    return frozenset(named.union(*((name, *node_labels.keys_of(name)) for name in asked)))
+    return frozenset(named.union(*(extra.keys(name) for name in asked)))
 
 
 def _read(objects: Iterable[Mapping[str, Any]]) -> tuple[tuple[Hierarchy, ...], list[Problem]]:

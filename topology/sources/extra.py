@@ -46,9 +46,14 @@ def fit(
     return Fitted(order=tuple(levels), extra=tuple(extra), problems=tuple(problems))
 
 
+def keys(name: str) -> tuple[str, ...]:
+    """The node labels that a level name or label key may mean, the best first."""
+    return (name, *node_labels.keys_of(name))
+
+
 def _key_for(name: str, nodes: Sequence[Labels], levels: Sequence[str]) -> LevelKey | None:
     """The label that a level name or label key means, when some node has it."""
-    for key in (name, *node_labels.keys_of(name)):
+    for key in keys(name):
         if any(key in labels for labels in nodes):
             level = node_labels.level_name(key)
             return LevelKey(level=key if level in levels else level, key=key)
