@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from extender.barrier import Barrier
+from extender.binder import Binder
 from extender.config import Config
 from extender.gates import Gates
 from extender.metrics import Metrics
 from extender.places import Places
 from extender.ports import ClusterWrites
 from extender.reporter import Reporter
-from scheduler.keys import FLAVOR, GATE, NODE, PLAN, RANK
-from scheduler.kube.writes import BindOutcome, BindResult, PodRef
+from scheduler.keys import GATE
+from scheduler.kube.writes import PodRef
 from scheduler.ledger import Effect, Ledger
 from scheduler.model import Gang, Minimum, Slot
 from scheduler.pods import Pod
@@ -69,6 +70,7 @@ class Executor:
         metrics: Metrics,
     ) -> None:
         self.barrier = Barrier()
+        self._binder = Binder(config, ledger, writes, metrics, self.barrier)
         self._config = config
         self._state = state
         self._ledger = ledger
@@ -96,7 +98,7 @@ class Executor:
             case Action.RELEASE_MEMBERS:
                 self.release_members(reservation)
             case Action.BIND:
-                self._spawn(self._bind_all(reservation))
+                self._spawn(self._bind(reservation, reservation.open_slots))
             case Action.FAIL_HELD:
                 self.fail_held(reservation, f"muster: plan given up: {effect.cause}")
             case Action.UNNOMINATE:
@@ -158,7 +160,7 @@ class Executor:
     def bind_late(self, reservation: Reservation, uid: str) -> None:
         """Bind one member whose siblings need not be waited for."""
         slot = next(slot for slot in reservation.assignment.slots if slot.uid == uid)
-        self._spawn(self._bind_alone(reservation, slot))
+        self._spawn(self._bind(reservation, (slot,)))
 
     def nominate(self, reservation: Reservation, uid: str) -> None:
         """Set one member's nomination again."""
@@ -264,8 +266,8 @@ class Executor:
         if self._current(reservation):
             await self._writes.ungate(ref)
 
-    async def _bind_alone(self, reservation: Reservation, slot: Slot) -> None:
-        self.outcomes.bindings_done(reservation, await self._bind_one(reservation, slot))
+    async def _bind(self, reservation: Reservation, slots: Sequence[Slot]) -> None:
+        self.outcomes.bindings_done(reservation, await self._binder.bind(reservation, slots))
 
     async def _hold(self, reservation: Reservation) -> None:
         """The pause for tests: kube-scheduler takes a gated pod's nomination over with any later update."""
@@ -331,60 +333,10 @@ class Executor:
         else:
             await self._evict_roots(gang)
 
-    async def _bind_all(self, reservation: Reservation) -> None:
-        """Create all Bindings at once; each held call gets its own result."""
-        with self._metrics.stage("bind"):
-            outcomes = await asyncio.gather(
-                *(self._bind_one(reservation, slot) for slot in reservation.open_slots)
-            )
-        failures = [text for text in outcomes if text]
-        self.outcomes.bindings_done(reservation, failures[0] if failures else "")
-
-    async def _bind_one(self, reservation: Reservation, slot: Slot) -> str:
-        annotations = _binding_annotations(reservation, slot)
-        result = BindResult(outcome=BindOutcome.RETRYABLE)
-        pause = 0.1
-        # After this kube-scheduler may have given the place away: no later attempt may be started.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.bind_retry_seconds):
-                while result.outcome is BindOutcome.RETRYABLE:
-                    result = await self._try_bind(reservation, slot, annotations)
-                    if result.outcome is BindOutcome.RETRYABLE:
-                        await asyncio.sleep(pause)
-                        pause *= 2
-        return self._bound(reservation, slot, result)
-
-    async def _try_bind(
-        self, reservation: Reservation, slot: Slot, annotations: Mapping[str, str]
-    ) -> BindResult:
-        try:
-            return await self._writes.bind(self._ref(reservation, slot), slot.node, annotations)
-        except Exception as error:  # noqa: BLE001 - every call at the barrier must be answered
-            return BindResult(outcome=BindOutcome.RETRYABLE, message=repr(error))
-
-    def _bound(self, reservation: Reservation, slot: Slot, result: BindResult) -> str:
-        if result.bound:
-            current = self._ledger.get(reservation.key)
-            if current is not None and current.plan_id == reservation.plan_id:
-                self._ledger.mark_bound(reservation.key, slot.uid)
-            self.barrier.answer(slot.uid)
-            return ""
-        error = f"pod {slot.pod} could not be bound to {slot.node}: {result.outcome.value}"
-        error = f"{error}: {result.message}" if result.message else error
-        self.barrier.answer(slot.uid, f"muster: {error}")
-        return error
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _binding_annotations(reservation: Reservation, slot: Slot) -> Mapping[str, str]:
-    annotations = {RANK: str(slot.rank), NODE: slot.node, PLAN: reservation.plan_id}
-    if reservation.assignment.flavor:
-        annotations[FLAVOR] = reservation.assignment.flavor
-    return annotations
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
