@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 
 from extender.barrier import Barrier
+from extender.cards import Cards
 from extender.config import Config
 from extender.metrics import Metrics
 from extender.ports import ClusterWrites
@@ -27,8 +28,10 @@ class Binder:
         writes: ClusterWrites,
         metrics: Metrics,
         barrier: Barrier,
+        cards: Cards,
     ) -> None:
         self._config = config
+        self._cards = cards
         self._ledger = ledger
         self._writes = writes
         self._metrics = metrics
@@ -39,12 +42,15 @@ class Binder:
 
         Returns why one of them could not be bound; empty when all are.
         """
+        chosen = self._cards.choose(reservation, slots)
         with self._metrics.stage("bind"):
-            outcomes = await asyncio.gather(*(self._bind(reservation, slot) for slot in slots))
+            outcomes = await asyncio.gather(
+                *(self._bind(reservation, slot, chosen.get(slot.uid, {})) for slot in slots)
+            )
         return next((text for text in outcomes if text), "")
 
-    async def _bind(self, reservation: Reservation, slot: Slot) -> str:
-        annotations = written(reservation, slot)
+    async def _bind(self, reservation: Reservation, slot: Slot, cards: Mapping[str, str]) -> str:
+        annotations = {**written(reservation, slot), **cards}
         result = BindResult(outcome=BindOutcome.RETRYABLE)
         pause = 0.1
         # After this kube-scheduler may have given the place away: no later attempt may be started.
@@ -73,6 +79,8 @@ class Binder:
                 self._ledger.mark_bound(reservation.key, slot.uid)
             self._barrier.answer(slot.uid)
             return ""
+        if result.outcome is not BindOutcome.RETRYABLE:  # else it may be bound all the same
+            self._cards.give_back(reservation, slot)
         error = f"pod {slot.pod} could not be bound to {slot.node}: {result.outcome.value}"
         error = f"{error}: {result.message}" if result.message else error
         self._barrier.answer(slot.uid, f"muster: {error}")

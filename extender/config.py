@@ -10,6 +10,7 @@ from typing import Any
 from scheduler.keys import NAMESPACE
 from scheduler.policy import MixedPair, Policy
 from scheduler.progress import Limits
+from topology.vendors import VENDORS, vendor_of
 
 _PAIR = tuple(item.name for item in fields(MixedPair))
 
@@ -53,6 +54,10 @@ class Config:
     rewrites: bool = False
     """Whether the webhook of manifests/webhook.yaml is installed: flavors are written into pods, and a gang
     may be placed on one that needs other pods than there are."""
+    handoff: tuple[str, ...] = ()
+    """Vendors for which Muster chooses the cards of a member and tells the device plugin with the Binding:
+    ascend, iluvatar, kunlunxin, mthreads. Off, because a plugin that does not read it chooses other cards,
+    and then the pods say what is not true."""
     identity: str = ""
     """Holder identity in the Lease; empty: host name and port."""
     lease_seconds: float = 15
@@ -90,6 +95,11 @@ def load(values: Mapping[str, Any], base: Config = Config()) -> Config:
             changes[key] = _load_group(key, value, current)
         else:
             changes[key] = _checked(key, value, current, str(known[key].type))
+    for name in changes.get("handoff", ()):
+        vendor = vendor_of(name)
+        if vendor is None or vendor.handoff is None:
+            able = ", ".join(vendor.name for vendor in VENDORS if vendor.handoff)
+            raise ConfigError(f"handoff: {name!r} takes no choice of cards; these do: {able}")
     return replace(base, **changes)
 
 

@@ -16,6 +16,7 @@ import structlog
 
 from extender.barrier import Barrier
 from extender.binder import Binder
+from extender.cards import Cards
 from extender.config import Config
 from extender.gates import Gates
 from extender.metrics import Metrics
@@ -70,7 +71,8 @@ class Executor:
         metrics: Metrics,
     ) -> None:
         self.barrier = Barrier()
-        self._binder = Binder(config, ledger, writes, metrics, self.barrier)
+        cards = Cards(config, state, ledger, reporter)
+        self._binder = Binder(config, ledger, writes, metrics, self.barrier, cards)
         self._config = config
         self._state = state
         self._ledger = ledger

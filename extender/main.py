@@ -190,7 +190,8 @@ async def _run_service(config: Config, client: KubeClient, service: Service) -> 
     await web.TCPSite(runner, *_address(config.listen), ssl_context=tls.context).start()
     rpc = await _start_rpc(config, service, tls, _reports(config, client, service))
     log.info("listening", https=config.listen, grpc=config.grpc_listen)
-    watches = Watches(client, _emit(service), standard_sources(config.namespace))
+    sources = standard_sources(config.namespace, card_lists=bool(config.handoff))
+    watches = Watches(client, _emit(service), sources)
     service.watch_counters = watches.counters
     service.unsynced = watches.unsynced
     election = _election(config, client, service.engine)

@@ -143,6 +143,25 @@ class Ledger:
         old = self.mark_bound(gang, uid)
         return self._put(replace(old, seen=old.seen | {uid}))
 
+    def assume_cards(self, gang: str, uid: str, cards: tuple[int, ...]) -> Reservation:
+        """Cards of its node were chosen for a member that is about to be bound."""
+        old = self._by_gang[gang]
+        return self._put(replace(old, cards={**old.cards, uid: cards}))
+
+    def return_cards(self, gang: str, uid: str) -> Reservation:
+        """The member was not bound: others may have the cards that were chosen for it."""
+        old = self._by_gang[gang]
+        return self._put(replace(old, cards={k: v for k, v in old.cards.items() if k != uid}))
+
+    def cards_on(self, node: str) -> tuple[tuple[Slot, tuple[int, ...]], ...]:
+        """Members for whose Bindings to ``node`` cards were chosen and that the watch has not shown yet."""
+        return tuple(
+            (slot, reservation.cards[slot.uid])
+            for reservation in self._by_gang.values()
+            for slot in reservation.assignment.slots
+            if slot.node == node and slot.uid in reservation.cards.keys() - reservation.seen
+        )
+
     def mark_unbound(self, gang: str, uid: str) -> Reservation:
         """A member that was bound is gone."""
         old = self._by_gang[gang]

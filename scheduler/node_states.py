@@ -32,16 +32,19 @@ def running_pod(pod: Pod, namespaces: Mapping[str, Mapping[str, str]]) -> Runnin
 
 def node_state(node: Node, here: Iterable[RunningPod], listed: CardList | None = None) -> NodeState:
     """The node with the pods that are ``here``, in whatever order, and what its plugin lists."""
-    numbered = (_numbered(pod, node) for pod in here)
+    known = node.card_numbers
+    if listed is not None and listed.ids:
+        known = {name: number for number, name in enumerate(listed.ids)}
+    numbered = (_numbered(pod, known) for pod in here)
     pods = sorted(numbered, key=lambda pod: (pod.namespace, pod.name))
     used = Resources.sum(pod.request for pod in pods)
     return NodeState(node=node, free=node.allocatable - used, pods=tuple(pods), listed=listed)
 
 
-def _numbered(pod: RunningPod, node: Node) -> RunningPod:
-    """The pod with the numbers of its cards, where it has identifiers that the node numbers."""
+def _numbered(pod: RunningPod, cards: Mapping[str, int]) -> RunningPod:
+    """The pod with the numbers of its cards, where it has identifiers that are numbered."""
     if pod.cards or not pod.card_ids:
         return pod
-    numbers = [node.card_numbers.get(name) for name in pod.card_ids]
+    numbers = [cards.get(name) for name in pod.card_ids]
     known = sorted(number for number in numbers if number is not None)
     return replace(pod, cards=tuple(known)) if len(known) == len(numbers) else pod

@@ -167,6 +167,8 @@ class Reservation:
     """Pod uids whose nomination was seen on the pod, so that its absence means a failed attempt."""
     granted: frozenset[str] = frozenset()
     """Pod uids for which ``filter`` granted the planned node since their last nomination."""
+    cards: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Pod uid -> numbers of the cards that were chosen for its Binding; none where it is not known which."""
     filled_seconds: Mapping[str, float] = field(default_factory=dict)
     """Pod uid -> when the pod took over a place that was planned before it existed."""
     ungated_seconds: float | None = None

@@ -29,7 +29,7 @@ class RunningPod:
     cards: tuple[int, ...] = ()
     """Numbers of the accelerator cards that it holds on its node; empty where nobody says which."""
     card_ids: tuple[str, ...] = ()
-    """Their identifiers, where these are known instead (``Node.card_numbers``)."""
+    """Their identifiers, where these are known instead (``Node.card_numbers``, ``CardList.ids``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

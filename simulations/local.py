@@ -51,6 +51,8 @@ FAST_LEADER_ELECTION = {
     "resourceLock": "leases",
 }
 
+_GROUP = {"kind": "Group", "name": SERVICE_GROUP, "apiGroup": "rbac.authorization.k8s.io"}
+
 
 class MusterDidNotStart(Exception):
     """The service did not become ready; the text ends with its log."""
@@ -147,9 +149,13 @@ class LocalMuster:
 
     def install(self, *, guarded: bool = False) -> None:
         """Apply the manifests, bind the least-privilege roles and configure kube-scheduler."""
-        group = {"kind": "Group", "name": SERVICE_GROUP, "apiGroup": "rbac.authorization.k8s.io"}
-        install(self.cluster.api, control_plane_manifests(group))
+        install(self.cluster.api, control_plane_manifests(_GROUP))
         self.configure_scheduler(guarded=guarded)
+
+    def install_handoff(self) -> None:
+        """Let it read in which ConfigMaps device plugins list cards."""
+        for manifest in control_plane_manifests(_GROUP, ["handoff"]):
+            self.cluster.api.apply(api_path(manifest), manifest)
 
     def install_webhook(self) -> None:
         """Flavors are written into pods from the next `start` on; before it nobody can create any of ours."""

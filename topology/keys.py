@@ -107,6 +107,10 @@ ILUVATAR_CHIPS = ("BI-V100", "BI-V150", "MR-V50", "MR-V100")
 ILUVATAR_VGPU = tuple(f"iluvatar.ai/{chip}-vgpu" for chip in ILUVATAR_CHIPS)
 ILUVATAR_VCORE = tuple(f"iluvatar.ai/{chip}.vCore" for chip in ILUVATAR_CHIPS)
 ILUVATAR_DEVICES = "iluvatar.com/DevVolcano"  # annotation of a pod
+ILUVATAR_REAL = "iluvatar.com/DevRealAlloc"  # annotation of a pod: the devices that it has got
+ILUVATAR_CARD_LIST = (
+    "ix-device-info-cm-"  # prefix of the name of a ConfigMap, before that of the node
+)
 
 # Biren - BirenTechnology/k8s-device-plugin pkg/brgpu/runc.go
 BIREN_GPU = "birentech.com/gpu"
@@ -115,9 +119,6 @@ BIREN_GPU = "birentech.com/gpu"
 KUNLUN_XPU = "kunlunxin.com/xpu"
 KUNLUN_VXPU = "kunlunxin.com/vxpu*"
 KUNLUN_DEVICES = "BAIDU_COM_DEVICE_IDX"  # annotation of a pod
-
-CARD_LISTS = (ASCEND_REAL, ASCEND_910, ASCEND_NPU, ASCEND_310P, KUNLUN_DEVICES)
-"""Annotations of a pod that say which cards it holds, what came true before what was meant."""
 
 # Cambricon - Cambricon/cambricon-k8s-device-plugin device-plugin/README.md, pkg/mlu, pkg/nodeLabel
 CAMBRICON_MLU = "cambricon.com/mlu"
@@ -148,6 +149,7 @@ MTHREADS_VGPU = "mthreads.com/vgpu"
 MTHREADS_CORE = "mthreads.com/sgpu-core"
 MTHREADS_DEVICES = "mthreads.com/gpu-index"  # annotation of a pod
 MTHREADS_TIME = "mthreads.com/predicate-time"  # annotation of a pod
+MTHREADS_NODE = "mthreads.com/predicate-node"  # annotation of a pod
 
 # MetaX - Project-HAMi/HAMi pkg/device/metax; labels of the MetaX GPU operator
 METAX_GPU = "metax-tech.com/gpu"
@@ -161,7 +163,6 @@ ENFLAME_SHARED = ("enflame.com/drs-gcu", "enflame.com/shared-gcu")
 ENFLAME_PRODUCT = "enflame.com/gcu.model"
 ENFLAME_MEMORY_MIB = "enflame.com/gcu.memory"
 ENFLAME_COUNT = "enflame.com/gcu.count"
-ENFLAME_DEVICES = "enflame.com/gcu-assigned"  # annotation of a pod
 
 # HAMi's registers of devices, annotations of nodes - Project-HAMi/HAMi pkg/device/*/device.go
 HAMI_NVIDIA = "hami.io/node-nvidia-register"
@@ -180,6 +181,13 @@ HAMI_CAMBRICON = "hami.io/node-mlu-register"
 PREDICATE_TIME = (
     "predicate-time"  # annotation of a pod: Ascend's and Iluvatar's plugins take the oldest
 )
+
+CARD_LISTS = (
+    ASCEND_REAL, ASCEND_910, ASCEND_NPU, ASCEND_310P, KUNLUN_DEVICES, MTHREADS_DEVICES,
+)  # fmt: skip
+"""Annotations of a pod that say which cards it holds, by number; what came true before what was meant."""
+DEVICE_LISTS = (ILUVATAR_REAL, ILUVATAR_DEVICES)
+"""The same by identifiers of the cards."""
 
 # NVIDIA Topograph 1.x / 0.2-0.5 - NVIDIA/topograph docs/reference/node-labels.md
 TOPOGRAPH_TIER = "fabric.topograph.run/tier-"  # tier-0 is the closest

@@ -3,7 +3,10 @@
 Sources: Ascend/mind-cluster component/ascend-device-plugin (pkg/server/plugin.go, pkg/common/common.go):
 names such as ``Ascend910-0,Ascend910-1``; Project-HAMi/HAMi pkg/device/kunlun/device.go: such as ``0,1,2,3``.
 Lists of a node: Ascend/mind-cluster docs/en/scheduling/api/ascend_device_plugin.md, the ConfigMap
-``mindx-dl-deviceinfo-NODE``. HAMi's lists name cards by identifiers (``hami``), which its register numbers.
+``mindx-dl-deviceinfo-NODE``; Deep-Spark/ix-device-plugin pkg/kube, pkg/dpm/device.go: the ConfigMap
+``ix-device-info-cm-NODE``, all cards in ``DeviceInfoCfg`` and the free ones in ``DeviceListCfg``. Iluvatar's
+cards have identifiers; their numbers here are their places in the order of these. HAMi's lists name cards by
+identifiers (``hami``), which its register numbers.
 """
 
 from __future__ import annotations
@@ -15,8 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from topology.hami import allocated
-from topology.keys import ASCEND_CARD_LIST, ASCEND_CARDS, CARD_LISTS, HAMI_ASCEND_ALLOCATED
-from topology.untyped import mapping, text
+from topology.keys import (
+    ASCEND_CARD_LIST,
+    ASCEND_CARDS,
+    CARD_LISTS,
+    DEVICE_LISTS,
+    HAMI_ASCEND_ALLOCATED,
+    ILUVATAR_CARD_LIST,
+)
+from topology.untyped import mapping, sequence, text
 
 _CARD = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*-)?([0-9]{1,4})")
 _MOST = 1024
@@ -30,24 +40,43 @@ class CardList:
     free: tuple[int, ...] = ()
     unhealthy: tuple[int, ...] = ()
     """Not allocatable."""
+    ids: tuple[str, ...] = ()
+    """Identifiers of all cards in the order of their numbers, where the plugin uses identifiers."""
 
 
 def card_list(obj: Mapping[str, Any]) -> tuple[str, CardList | None] | None:
     """The node that a ConfigMap is about, and its list (None: cannot be read); None for other ConfigMaps."""
     name = text(mapping(obj.get("metadata")).get("name"))
-    if not name.startswith(ASCEND_CARD_LIST):
-        return None
-    try:
-        document = json.loads(text(mapping(obj.get("data")).get("DeviceInfoCfg")))
-    except (ValueError, RecursionError):
-        document = None
-    lists = mapping(mapping(mapping(document).get("DeviceInfo")).get("DeviceList"))
+    for prefix, read in ((ASCEND_CARD_LIST, _ascend), (ILUVATAR_CARD_LIST, _iluvatar)):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix), read(mapping(obj.get("data")))
+    return None
+
+
+def _ascend(data: Mapping[str, Any]) -> CardList | None:
+    lists = mapping(mapping(_document(data, "DeviceInfoCfg").get("DeviceInfo")).get("DeviceList"))
     resource = next((each for each in ASCEND_CARDS if isinstance(lists.get(each), str)), "")
     free, unhealthy = _numbers(lists.get(resource)), _numbers(lists.get(f"{resource}-Unhealthy"))
-    node = name.removeprefix(ASCEND_CARD_LIST)
     if free is None or unhealthy is None:
-        return node, None
-    return node, CardList(free=free, unhealthy=unhealthy)
+        return None
+    return CardList(free=free, unhealthy=unhealthy)
+
+
+def _iluvatar(data: Mapping[str, Any]) -> CardList | None:
+    """Boards that are split, and cards that are shared, are in the second list under other names."""
+    ids = tuple(sorted(map(str, mapping(_document(data, "DeviceInfoCfg").get("DeviceInfo")))))
+    free = _document(data, "DeviceListCfg").get("DeviceList")
+    names = {each for each in sequence(free) if isinstance(each, str)}
+    if not ids or len(ids) > _MOST or len(names) != len(sequence(free)) or not names <= set(ids):
+        return None
+    return CardList(free=tuple(n for n, name in enumerate(ids) if name in names), ids=ids)
+
+
+def _document(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    try:
+        return mapping(json.loads(text(data.get(key))))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def cards_held(annotations: Mapping[str, Any]) -> tuple[int, ...]:
@@ -60,7 +89,12 @@ def cards_held(annotations: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def cards_named(annotations: Mapping[str, Any]) -> tuple[str, ...]:
-    """The identifiers of the cards that HAMi gave a pod; empty where there is no such list."""
+    """The identifiers of the cards of a pod; empty where nobody says it, or not in a way that is understood."""
+    for key in DEVICE_LISTS:
+        value = annotations.get(key)
+        if isinstance(value, str) and value:
+            names = value.split(",", _MOST)
+            return tuple(sorted(names)) if len(set(names)) == len(names) else ()
     documents = (annotations.get(key) for key in HAMI_ASCEND_ALLOCATED)
     return next((allocated(each) for each in documents if isinstance(each, str) and each), ())
 

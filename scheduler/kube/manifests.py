@@ -54,14 +54,15 @@ def api_path(obj: Mapping[str, Any]) -> str:
 
 def control_plane_manifests(
     subject: Mapping[str, str] | None = None,
+    names: Iterable[str] = ("namespace", "crds", "rbac", "admission"),
 ) -> list[dict[str, Any]]:
     """All that a cluster needs before ``muster serve`` runs outside it: namespace, CRDs, roles, admission.
 
-    ``subject`` (``{"kind": "Group" or "User", "name": ..., "apiGroup": ...}``) gets the rights beside the
+    ``names`` are those files; ``subject`` (``{"kind": "Group" or "User", "name": ..., "apiGroup": ...}``) gets the rights beside the
     service account.
     """
     found: list[dict[str, Any]] = []
-    for name in ("namespace", "crds", "rbac", "admission"):
+    for name in names:
         found += load_manifests(name)
     if subject is not None:
         for obj in found:

@@ -38,10 +38,13 @@ _ONLY_OF_LWS = frozenset({STATEFUL_SET, CONTROLLER_REVISION})
 """Kinds that everybody uses: only those that a LeaderWorkerSet made are read."""
 
 
-def standard_sources(namespace: str = keys.NAMESPACE) -> tuple[Source, ...]:
+def standard_sources(
+    namespace: str = keys.NAMESPACE, *, card_lists: bool = False
+) -> tuple[Source, ...]:
     """Everything that ``ClusterState`` is made of, and kube-scheduler's Lease to see its restarts.
 
-    ``namespace`` is Muster's own: only there ConfigMaps are read.
+    ``namespace`` is Muster's own: only there ConfigMaps are read, and with ``card_lists`` those in which
+    device plugins list the cards of their nodes.
 
     Finished pods are among them, unlike in kube-scheduler: a selector by phase would show a pod that
     finishes as ``DELETED``, with the object from before, so that nobody could tell how it ended.
@@ -62,6 +65,7 @@ def standard_sources(namespace: str = keys.NAMESPACE) -> tuple[Source, ...]:
             namespace=namespace,
             query={"labelSelector": keys.TOPOLOGY_SOURCE},
         ),
+        *([Source(resource=CONFIG_MAPS, namespace=SYSTEM_NAMESPACE)] if card_lists else ()),
         *(
             Source(
                 resource=resource,

@@ -16,6 +16,7 @@ import numpy as np
 
 from scheduler.match import BoolArray, Fleet, IntArray
 from scheduler.model import Gang, PodSet
+from scheduler.node_cards import taken
 from scheduler.snapshot import NodeState, Snapshot
 from topology.allocation import CardRule, Reach
 from topology.model import SCALE_UP, Accelerator, Node
@@ -224,39 +225,14 @@ def _room_of(
     free = list(rule.groups(card.size))
     if not free:
         return (0,) * len(rule.sizes)
-    taken, held = _taken(state, card)
+    known, held = taken(state, card)
     held += [amounts.get(card.resource, 0) for amounts in promised]
-    if sum(held) + len(taken) >= card.size:
+    if sum(held) + len(known) >= card.size:
         return (0,) * len(rule.sizes)
-    for number in taken:
+    for number in known:
         free[number // rule.group] -= 1
     items = [item for count in held for item in rule.items(count)]
     return _room(rule, tuple(sorted(free)), tuple(sorted(items, reverse=True)))
-
-
-def _taken(state: NodeState, card: Accelerator) -> tuple[set[int], list[int]]:
-    """The cards of a node that are known to be taken, and how many others each pod holds somewhere.
-
-    Cards that are missing for an unknown reason are held one by one.
-    """
-    known: set[int] = set()
-    held: list[int] = []
-    for pod in state.pods:
-        count, cards = pod.request[card.resource], set(pod.cards)
-        if len(cards) == count and max(cards, default=0) < card.size and known.isdisjoint(cards):
-            known |= cards
-        else:
-            held.append(count)
-    held += [1] * (card.size - card.count)
-    if state.listed is None:
-        return known, held
-    every, free = set(range(card.size)), set(state.listed.free)
-    if known | free <= every and not known & free and len(known | free) + sum(held) == card.size:
-        return every - free, []
-    sick = set(state.listed.unhealthy)
-    if sick <= every - known and len(sick) == card.size - card.count:
-        return known | sick, held[: len(held) - len(sick)]
-    return known, held
 
 
 @lru_cache(maxsize=4096)

@@ -37,6 +37,7 @@ from scheduler.model import GangAssignment, Resize, Slot
 from scheduler.reservation import Reservation, State
 from simulations.controlplane import ApiError as RefusedError
 from simulations.controlplane import Cluster
+from simulations.local import LocalMuster
 from tests.manifests.agents import AGENT, agent_token
 from tests.manifests.test_writes import create_pod, small_gang
 from topology.keys import NVIDIA_GPU, SCHEDULING_GROUP
@@ -75,7 +76,7 @@ class Recording(KubeClient):
 
 def granted() -> Iterator[Right]:
     """Every right that the manifests give."""
-    for obj in load_manifests("rbac"):
+    for obj in (*load_manifests("rbac"), *load_manifests("handoff")):
         for rule in obj.get("rules", ()):
             for group in rule["apiGroups"]:
                 for resource in rule["resources"]:
@@ -87,7 +88,7 @@ def granted() -> Iterator[Right]:
 async def watch_everything(client: KubeClient) -> None:
     """Each source both ways: as a streamed list, and as pages followed by a watch."""
     for stream_lists in (True, False):
-        for source in standard_sources():
+        for source in standard_sources(card_lists=True):
             reflector = Reflector(client, source, lambda *_: None, stream_lists=stream_lists)
             task = asyncio.create_task(reflector.run())
             async with asyncio.timeout(10):
@@ -240,6 +241,7 @@ async def hold_and_resize(client: KubeClient, cluster: Cluster, space: str) -> N
 @pytest.mark.usefixtures("with_others")
 def test_the_roles_are_what_the_service_calls(manifests_cluster: Cluster, space: str) -> None:
     """With the service's identity every call succeeds, and every granted right was used."""
+    LocalMuster(manifests_cluster).install_handoff()
     used: set[Right] = set()
 
     async def main() -> None:

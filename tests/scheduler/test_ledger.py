@@ -69,6 +69,23 @@ def test_a_place_that_is_lost_frees_the_whole_gang() -> None:
     assert ledger.held() == ()
 
 
+def test_cards_are_assumed_until_the_watch_shows_them_or_the_binding_failed() -> None:
+    """Others may not have them in between, also while a gang that is bound in part is aborting."""
+    ledger = Ledger()
+    ledger.propose(assignment("a", {"u1": "n1", "u2": "n1"}), "p1", 0)
+    ledger.handle("default/a", Trigger.COMMITTED, 1)
+    ledger.assume_cards("default/a", "u1", (0, 1))
+    ledger.assume_cards("default/a", "u2", (2,))
+    assert {slot.uid: cards for slot, cards in ledger.cards_on("n1")} == {"u1": (0, 1), "u2": (2,)}
+    assert ledger.cards_on("n2") == ()
+    ledger.mark_bound("default/a", "u1")
+    ledger.return_cards("default/a", "u2")
+    ledger.handle("default/a", Trigger.BROKEN, 2)
+    assert [(slot.uid, cards) for slot, cards in ledger.cards_on("n1")] == [("u1", (0, 1))]
+    ledger.mark_seen("default/a", "u1")
+    assert ledger.cards_on("n1") == ()
+
+
 def test_an_aborting_gang_gives_up_open_places_and_keeps_its_clock() -> None:
     """A half-bound gang can be planned again elsewhere, but the time it may stay partial runs on."""
     ledger = Ledger()

@@ -15,7 +15,10 @@ from topology.keys import (
     ASCEND_NPU,
     ASCEND_REAL,
     CARD_LISTS,
+    DEVICE_LISTS,
     HAMI_ASCEND_ALLOCATED,
+    ILUVATAR_DEVICES,
+    ILUVATAR_REAL,
     KUNLUN_DEVICES,
 )
 from topology.occupancy import CardList, card_list, cards_held, cards_named
@@ -103,3 +106,48 @@ def test_hami_names_cards_by_identifiers() -> None:
 def test_any_list_of_hami_is_read(annotations: dict[str, Any]) -> None:
     """Total."""
     assert isinstance(cards_named(annotations), tuple)
+
+
+def iluvatar(every: object, free: object) -> dict[str, Any]:
+    """A ConfigMap as Iluvatar's device plugin writes it; ``every``: identifiers of all boards."""
+    data = {
+        "DeviceInfoCfg": json.dumps({"DeviceInfo": every, "UpdateTime": 1}),
+        "DeviceListCfg": json.dumps({"DeviceList": free, "UpdateTime": 1}),
+    }
+    return {"metadata": {"name": "ix-device-info-cm-n1"}, "data": data}
+
+
+def test_iluvatar_s_cards_have_identifiers() -> None:
+    """Their numbers are places in the order of identifiers, whatever the order in which they are listed."""
+    every = {name: {"UUID": name} for name in ("GPU-c", "GPU-a", "GPU-b")}
+    found = card_list(iluvatar(every, ["GPU-c", "GPU-b"]))
+    assert found == ("n1", CardList(free=(1, 2), ids=("GPU-a", "GPU-b", "GPU-c")))
+
+
+@pytest.mark.parametrize("free", [["GPU-a::0"], ["GPU-a", 5], {}])
+def test_cards_that_are_shared_or_split_have_no_list(free: object) -> None:
+    """The plugin names shares and halves of boards in another way; nothing is known of the boards then."""
+    found = card_list(iluvatar({"GPU-a": {}}, free))
+    assert found == ("n1", None if free else CardList(ids=("GPU-a",)))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "devices"),
+    [
+        ({ILUVATAR_REAL: "GPU-b,GPU-a", ILUVATAR_DEVICES: "GPU-c"}, ("GPU-a", "GPU-b")),
+        ({ILUVATAR_DEVICES: "GPU-c"}, ("GPU-c",)),
+        ({ILUVATAR_DEVICES: "GPU-c,GPU-c"}, ()),
+        ({ILUVATAR_DEVICES: 5}, ()),
+        ({}, ()),
+    ],
+)
+def test_the_devices_of_a_pod(annotations: dict[str, Any], devices: tuple[str, ...]) -> None:
+    """What it has got comes before what a scheduler meant; a list that contradicts itself says nothing."""
+    assert cards_named(annotations) == devices
+
+
+@given(st.dictionaries(st.sampled_from(DEVICE_LISTS), st.text() | st.integers() | st.none()))
+def test_any_annotation_of_devices_is_read(annotations: dict[str, Any]) -> None:
+    """Total."""
+    devices = cards_named(annotations)
+    assert devices == tuple(sorted(set(devices)))

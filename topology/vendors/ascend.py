@@ -164,8 +164,12 @@ VENDOR = Vendor(
         Sharing(by=BESIDE, globs=ASCEND_HAMI_PARTS, means="HAMi splits each chip"),
     ),
     handoff=HandOff(
-        # Physical numbers, for the 950 logical ones; its name of a device is not published.
-        devices={ASCEND_910: "Ascend910-{index}", ASCEND_NPU: "npu-{index}"},
+        # Physical numbers, for the 950 logical ones. Names: component/ascend-for-volcano, common/util.
+        devices={
+            ASCEND_910: "Ascend910-{index}",
+            ASCEND_NPU: "npu-{index}",
+            ASCEND_310P: "Ascend310P-{index}",
+        },
         time=PREDICATE_TIME,
         when="-volcanoType=true of the device plugin (not its default)",
         source="Ascend/mind-cluster component/ascend-device-plugin/pkg/server/plugin.go",

@@ -55,7 +55,9 @@ class HandOff:
     """Annotation -> one device in its list, with ``{index}`` or ``{id}``; commas between. Of several
     annotations that is meant which has the name of the requested resource."""
     time: str = ""
-    """Annotation with a time; the plugin serves the pod with the oldest first."""
+    """Annotation with a time, nanoseconds since the epoch; the pod with the oldest is served first."""
+    node: str = ""
+    """Annotation with the name of the node."""
     when: str
     """The setting under which the plugin reads them."""
     source: str
@@ -115,6 +117,13 @@ class Vendor:
     """None where the kubelet chooses: a scheduler decides on numbers only."""
     engines: Mapping[str, Engine] = field(default_factory=dict)
     """Glob of classes -> what vLLM needs there; the first that matches counts."""
+
+    def device(self, resource: str) -> tuple[str, str] | None:
+        """The annotation that names the devices of pods with this resource, and the form of one device."""
+        known = self.handoff.devices if self.handoff else {}
+        if len(known) == 1:
+            return next(iter(known.items()))
+        return (resource, known[resource]) if resource in known else None
 
     def engine(self, device_class: str) -> Engine | None:
         """What vLLM needs on a class; None where it does not run."""

@@ -1,21 +1,21 @@
 """Enflame GCU: device plugin, GCU feature discovery, GCUShare and HAMi.
 
-Sources: Project-HAMi/HAMi pkg/device/enflame/device.go, charts/hami/values.yaml (names, annotations of the
-pod); EnflameTechnology, GCU feature discovery (labels, memory in MiB; vgcu.* on nodes with virtual cards);
-EnflameTechnology/vllm-gcu setup.py. Memory of the products is what the label says.
+Sources: Project-HAMi/HAMi pkg/device/enflame/device.go, charts/hami/values.yaml (names; its annotations
+of pods are about shares, whole cards are chosen by the kubelet); EnflameTechnology, GCU feature discovery
+(labels, memory in MiB; vgcu.* on nodes with virtual cards); EnflameTechnology/vllm-gcu setup.py. Memory of
+the products is what the label says.
 """
 
 from __future__ import annotations
 
 from topology.keys import (
     ENFLAME_COUNT,
-    ENFLAME_DEVICES,
     ENFLAME_GCU,
     ENFLAME_MEMORY_MIB,
     ENFLAME_PRODUCT,
     ENFLAME_SHARED,
 )
-from topology.vendors.catalogue import BESIDE, Engine, HandOff, Sharing, Vendor
+from topology.vendors.catalogue import BESIDE, Engine, Sharing, Vendor
 
 VENDOR = Vendor(
     name="enflame",
@@ -34,11 +34,6 @@ VENDOR = Vendor(
     memory_unit="Mi",
     counts={ENFLAME_COUNT: 1},
     sharing=(Sharing(by=BESIDE, globs=ENFLAME_SHARED, means="the cards are also shared"),),
-    handoff=HandOff(
-        devices={ENFLAME_DEVICES: "{index}"},
-        when="HAMi's scheduler binds the pod to drs-gcu",
-        source="Project-HAMi/HAMi pkg/device/enflame/device.go",
-    ),
     engines={
         "*": Engine(
             package="vllm-gcu",

@@ -12,6 +12,7 @@ from topology.keys import (
     MTHREADS_CORE,
     MTHREADS_DEVICES,
     MTHREADS_GPU,
+    MTHREADS_NODE,
     MTHREADS_TIME,
     MTHREADS_VGPU,
 )
@@ -25,6 +26,7 @@ VENDOR = Vendor(
     handoff=HandOff(
         devices={MTHREADS_DEVICES: "{index}"},
         time=MTHREADS_TIME,
+        node=MTHREADS_NODE,
         when="HAMi's scheduler binds the pod",
         source="Project-HAMi/HAMi pkg/device/mthreads/device.go",
     ),
