@@ -45,6 +45,9 @@ class Config:
     """User name of the agents that may report about their nodes; empty: nobody may."""
     guarded: bool = False
     """The kube-scheduler also sends plain pods that ask for vendor resources (design section 8)."""
+    filter_only: bool = False
+    """The kube-scheduler has another binder, as HAMi's has: no bind call ever comes. Members are filtered and
+    let go together; the watch shows that they are bound."""
     schedulers: tuple[str, ...] = ("default-scheduler",)
     """Names of the kube-schedulers that call us: only their pods are ours; empty for any. The admission
     objects list the same names."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from extender.barrier import Barrier
-from extender.binder import Binder
+from extender.binder import Binder, written
 from extender.cards import Cards
 from extender.config import Config
 from extender.gates import Gates
@@ -231,12 +231,12 @@ class Executor:
         gated = [
             slot
             for slot in reservation.open_slots
-            if (pod := self._state.pods.get(slot.uid)) is None or GATE in pod.gates
+            if (pod := self._state.pods.get(slot.uid)) is None
+            or GATE in pod.gates
+            or self._config.filter_only  # to say where it is planned now
         ]
         with self._metrics.stage("ungate"):
-            await asyncio.gather(
-                *(self._writes.ungate(self._ref(reservation, slot)) for slot in gated)
-            )
+            await asyncio.gather(*(self._ungate(reservation, slot) for slot in gated))
         if self._current(reservation):
             self.outcomes.ungated(reservation)
 
@@ -266,7 +266,12 @@ class Executor:
             return  # deleted meanwhile: the next observation sees it
         await self.places.give_way(reservation, index)
         if self._current(reservation):
-            await self._writes.ungate(ref)
+            await self._ungate(reservation, slot)
+
+    async def _ungate(self, reservation: Reservation, slot: Slot) -> None:
+        """Where another extender binds, what the Binding would say of the place is said here."""
+        annotations = written(reservation, slot) if self._config.filter_only else {}
+        await self._writes.ungate(self._ref(reservation, slot), annotations)
 
     async def _bind(self, reservation: Reservation, slots: Sequence[Slot]) -> None:
         self.outcomes.bindings_done(reservation, await self._binder.bind(reservation, slots))

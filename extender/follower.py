@@ -70,7 +70,14 @@ class Follower:
         for reservation in map(self._filled, self.ledger):
             if self.ledger.get(reservation.key) is not reservation:
                 continue  # it was given up just now
-            notices = observe(reservation, self.state.pods, nodes, now, self.config.limits)
+            notices = observe(
+                reservation,
+                self.state.pods,
+                nodes,
+                now,
+                self.config.limits,
+                others_bind=self.config.filter_only,
+            )
             for notice in notices:
                 current = self.ledger.get(reservation.key)
                 if current is None or current.plan_id != reservation.plan_id:

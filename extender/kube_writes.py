@@ -28,9 +28,9 @@ class KubeWrites:
             return _there(await writes.clear_nomination(self._client, pod))
         return _there(await writes.nominate(self._client, pod, node))
 
-    async def ungate(self, pod: PodRef) -> bool:
-        """Remove the scheduling gate ``muster.dev/gang``; False when the pod is gone."""
-        return _there(await writes.remove_gate(self._client, pod))
+    async def ungate(self, pod: PodRef, annotations: Mapping[str, str]) -> bool:
+        """Remove the scheduling gate ``muster.dev/gang`` and set annotations; False when the pod is gone."""
+        return _there(await writes.remove_gate(self._client, pod, annotations))
 
     async def touch(self, pod: PodRef, token: str) -> bool:
         """Change an annotation, so that kube-scheduler reads the pod's nomination again."""

@@ -15,8 +15,8 @@ class ClusterWrites(Protocol):
     async def nominate(self, pod: PodRef, node: str | None) -> bool:
         """Set (or with None clear) ``status.nominatedNodeName``; False when the pod is gone."""
 
-    async def ungate(self, pod: PodRef) -> bool:
-        """Remove the scheduling gate ``muster.dev/gang``; False when the pod is gone."""
+    async def ungate(self, pod: PodRef, annotations: Mapping[str, str]) -> bool:
+        """Remove the scheduling gate ``muster.dev/gang`` and set annotations; False when the pod is gone."""
 
     async def touch(self, pod: PodRef, token: str) -> bool:
         """Change an annotation, so that kube-scheduler reads the pod's nomination again."""

@@ -67,8 +67,13 @@ def observe(
     nodes: Mapping[str, NodeState],
     now_seconds: float,
     limits: Limits,
+    *,
+    others_bind: bool = False,
 ) -> tuple[Notice, ...]:
-    """Everything that has happened to the slots of ``reservation``, in slot order; at most one LOST."""
+    """Everything that has happened to the slots of ``reservation``, in slot order; at most one LOST.
+
+    ``others_bind``: another extender of the kube-scheduler binds, so that nobody comes to the barrier.
+    """
     notices: list[Notice] = []
     for slot in reservation.assignment.slots:
         if not slot.uid:
@@ -80,9 +85,12 @@ def observe(
         if notice is not None:
             notices.append(notice)
     if reservation.state in _HELD and not any(n.sign is Sign.LOST for n in notices):
-        cause = _room_taken(reservation, pods, nodes) or _overdue(reservation, now_seconds, limits)
+        cause = _room_taken(reservation, pods, nodes)
+        late = _overdue(reservation, now_seconds, limits, others_bind=others_bind)
         if cause:
             notices.append(Notice(sign=Sign.LOST, cause=cause))
+        elif late is not None:
+            notices.append(late)
         elif _never_came(reservation, now_seconds, limits):
             notices.append(Notice(sign=Sign.EXPIRED))
     if _stays_away(reservation, now_seconds, limits):
@@ -130,22 +138,30 @@ def _never_came(reservation: Reservation, now_seconds: float, limits: Limits) ->
     return waits and now_seconds - since > limits.late_seconds
 
 
-def _overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> str:
+def _overdue(
+    reservation: Reservation, now_seconds: float, limits: Limits, *, others_bind: bool
+) -> Notice | None:
     if reservation.state is State.AWAITING:
-        return _late_overdue(reservation, now_seconds, limits)
+        late = _late_overdue(reservation, now_seconds, limits)
+        return Notice(sign=Sign.LOST, cause=late) if late else None
     if reservation.complete:
-        return ""
+        return None
     partial = reservation.partial_seconds
     overdue = partial is not None and now_seconds - partial > limits.abort_seconds
     if overdue and not reservation.degraded:
-        return reservation.cause
+        return Notice(sign=Sign.LOST, cause=reservation.cause)
     if now_seconds - reservation.since_seconds <= limits.reserve_seconds:
-        return ""
+        return None
+    if others_bind and reservation.open_slots:
+        slot = reservation.open_slots[0]
+        cause = f"pod {slot.pod} was not bound to {slot.node} within {limits.reserve_seconds:g} s"
+        return Notice(sign=Sign.LOST, uid=slot.uid, cause=cause, node=slot.node)
     there = len(reservation.arrived) + len(reservation.bound)
-    return (
+    cause = (
         f"{there} of {len(reservation.assignment.slots)} members reached the barrier "
         f"within {limits.reserve_seconds:g} s"
     )
+    return Notice(sign=Sign.LOST, cause=cause)
 
 
 def _late_overdue(reservation: Reservation, now_seconds: float, limits: Limits) -> str:

@@ -165,12 +165,18 @@ class LocalMuster:
                 webhook["timeoutSeconds"] = _ANSWER_SECONDS
             self.cluster.api.apply(api_path(manifest), manifest)
 
-    def configure_scheduler(self, *, guarded: bool = False) -> None:
-        """Point kube-scheduler at this process."""
-        config = scheduler_config(self.url, self.ca.read_bytes(), guarded=guarded)
+    def configure_scheduler(self, *, guarded: bool = False, binder: str = "") -> None:
+        """Point kube-scheduler at this process; ``binder`` is the URL of what plays HAMi's part."""
+        config = scheduler_config(
+            self.url, self.ca.read_bytes(), guarded=guarded, hami=bool(binder)
+        )
         for extender in config["extenders"]:
             if "filterVerb" in extender:
                 extender["httpTimeout"] = f"{_ANSWER_SECONDS}s"
+        if binder:
+            config["profiles"][0]["schedulerName"] = "default-scheduler"  # here it is HAMi's
+            plain = {"urlPrefix": binder, "enableHTTPS": False, "tlsConfig": None}
+            config["extenders"][1] |= plain
         self.cluster.set_scheduler_config({**config, "leaderElection": FAST_LEADER_ELECTION})
 
     def start(self, *, ready: bool = True, **settings: object) -> None:

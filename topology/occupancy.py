@@ -89,7 +89,7 @@ def cards_held(annotations: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def cards_named(annotations: Mapping[str, Any]) -> tuple[str, ...]:
-    """The identifiers of the cards of a pod; empty where nobody says it, or not in a way that is understood."""
+    """The identifiers of its cards; empty where nobody says it, or not in a way that is understood."""
     for key in DEVICE_LISTS:
         value = annotations.get(key)
         if isinstance(value, str) and value:

@@ -32,6 +32,9 @@ _PLURALS: Mapping[str, str] = {
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
 }
 
+_OURS = "https://muster.muster-system.svc:9443"
+"""Where shipped kube-scheduler configurations look for Muster."""
+
 
 def load_manifests(name: str) -> list[dict[str, Any]]:
     """The objects of one manifest file, such as ``crds``, ``admission``, ``rbac``, ``namespace`` or
@@ -58,8 +61,8 @@ def control_plane_manifests(
 ) -> list[dict[str, Any]]:
     """All that a cluster needs before ``muster serve`` runs outside it: namespace, CRDs, roles, admission.
 
-    ``names`` are those files; ``subject`` (``{"kind": "Group" or "User", "name": ..., "apiGroup": ...}``) gets the rights beside the
-    service account.
+    ``names`` are those files; ``subject`` (``{"kind": "Group" or "User", "name": ..., "apiGroup": ...}``)
+    gets the rights beside the service account.
     """
     found: list[dict[str, Any]] = []
     for name in names:
@@ -85,6 +88,7 @@ def scheduler_config(
     ca: bytes,
     *,
     guarded: bool = False,
+    hami: bool = False,
     extra_resources: Iterable[str] = (),
     server_name: str | None = None,
     client_cert: bytes | None = None,
@@ -93,10 +97,12 @@ def scheduler_config(
     """The kube-scheduler configuration for a Muster at ``url``.
 
     ``ca``, ``client_cert`` and ``client_key`` are PEM. ``server_name`` is what the certificate is
-    checked against, by default the host of ``url``. ``extra_resources``: further accelerator
-    resources that the guard watches over, only with ``guarded``.
+    checked against, by default the host of ``url``. ``hami``: the one for HAMi's scheduler, whose own entry
+    is left as it is shipped. ``extra_resources``: further accelerator resources that the guard watches over,
+    only with ``guarded``.
     """
-    template = load_manifests("scheduler/guarded" if guarded else "scheduler/default")[0]
+    name = "hami" if hami else "guarded" if guarded else "default"
+    template = load_manifests(f"scheduler/{name}")[0]
     tls = {
         "serverName": server_name or urlsplit(url).hostname or "",
         "caData": _base64(ca),
@@ -105,7 +111,8 @@ def scheduler_config(
         tls |= {"certData": _base64(client_cert), "keyData": _base64(client_key)}
     config = copy.deepcopy(template)
     for extender in config["extenders"]:
-        extender |= {"urlPrefix": url, "tlsConfig": tls}
+        if extender["urlPrefix"] == _OURS:
+            extender |= {"urlPrefix": url, "tlsConfig": tls}
     if guarded:
         managed = config["extenders"][0]["managedResources"]
         known = {item["name"] for item in managed}

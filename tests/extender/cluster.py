@@ -110,7 +110,7 @@ class Cluster:
         self.put("Pod", obj)
         return True
 
-    async def ungate(self, pod: PodRef) -> bool:
+    async def ungate(self, pod: PodRef, annotations: Mapping[str, str]) -> bool:
         """Remove our gate."""
         await asyncio.sleep(self.seconds.get(("ungate", pod.name), 0))
         obj = self._pod("ungate", pod)
@@ -118,6 +118,7 @@ class Cluster:
             return False
         gates = obj["spec"]["schedulingGates"]
         obj["spec"]["schedulingGates"] = [gate for gate in gates if gate["name"] != GATE]
+        obj["metadata"]["annotations"].update(annotations)
         self.put("Pod", obj)
         return True
 

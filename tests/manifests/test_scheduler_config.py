@@ -177,6 +177,19 @@ def test_the_guard_knows_every_vendor() -> None:
     }
 
 
+def test_hami_binds_in_its_own_scheduler() -> None:
+    """Muster's entry comes first and only filters, sees every pod, and no resource is managed twice, which
+    kube-scheduler refuses; HAMi's entry is not touched."""
+    config = scheduler_config("https://muster.example:9443", b"PEM", hami=True)
+    ours, theirs = config["extenders"]
+    assert (ours["filterVerb"], ours["preemptVerb"]) == ("filter", "preempt")
+    assert not {"bindVerb", "managedResources"} & ours.keys()
+    assert ours["urlPrefix"] == "https://muster.example:9443" and ours["ignorable"] is False
+    assert theirs["bindVerb"] == "bind" and theirs["tlsConfig"] == {"insecure": True}
+    ((fit,),) = (profile["pluginConfig"] for profile in config["profiles"])
+    assert fit["args"] == {"ignoredResourceGroups": [keys.GROUP]}
+
+
 @pytest.mark.parametrize("guarded", [False, True])
 def test_nothing_may_be_ignored(guarded: bool) -> None:
     """Two entries with timeouts of their own; an entry that is ignorable would bind past our veto."""
