@@ -55,7 +55,7 @@ class Gates:
 
     async def _open(self, ref: PodRef) -> None:
         try:
-            await self._writes.ungate(ref)
+            await self._writes.ungate(ref, {})
         except Exception:
             self._asked.discard(ref.uid)  # the next observation asks again
             raise
