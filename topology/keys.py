@@ -42,9 +42,10 @@ JOBSET_ROLE = "jobset.sigs.k8s.io/replicatedjob-name"  # label
 # KWOK - https://kwok.sigs.k8s.io/docs/user/kwok-manage-nodes-and-pods/
 KWOK_NODE = "kwok.x-k8s.io/node"
 
-# Muster's own label of a node, for operators: the class of its cards, whatever plugins say. All other names
-# of our own are in scheduler/keys.py; this one is read in this layer.
+# Muster's own labels of a node, for operators: the class of its cards and the memory of one, whatever plugins
+# say. All other names of our own are in scheduler/keys.py; these are read in this layer.
 DEVICE_CLASS = "muster.dev/device-class"
+DEVICE_MEMORY = "muster.dev/device-memory"
 
 # NVIDIA device plugin and GPU feature discovery - NVIDIA/k8s-device-plugin docs/gpu-feature-discovery
 NVIDIA_GPU = "nvidia.com/gpu"

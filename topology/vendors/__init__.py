@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from topology.keys import DEVICE_CLASS
+from topology.keys import DEVICE_CLASS, DEVICE_MEMORY
 from topology.model import Accelerator, Problem
-from topology.resources import Resources
+from topology.resources import Resources, parse_quantity
 from topology.vendors import (
     amd,
     ascend,
@@ -76,7 +76,7 @@ def read_cards(
     seen = Seen(labels=labels, annotations=annotations, allocatable=allocatable)
     found = [cards for vendor in VENDORS if (cards := reveal(vendor, seen))]
     if not found:
-        return _other(seen), ()
+        return _measured(_other(seen), labels, subject)
     cards = found[0] if len(found) == 1 else Cards(doubt=f"cards of two vendors, {_names(found)}")
     where, doubt = _FIELD, cards.doubt
     if cards.accelerator:
@@ -92,7 +92,25 @@ def read_cards(
         return Cards(doubt=doubt), (Problem(subject=subject, field=where, message=message),)
     if cards.warning:
         return cards, (Problem(subject=subject, field=_FIELD, message=cards.warning),)
-    return cards, ()
+    return _measured(cards, labels, subject)
+
+
+def _measured(
+    cards: Cards, labels: Mapping[str, str], subject: str
+) -> tuple[Cards, tuple[Problem, ...]]:
+    """The cards with the memory that the operator's label gives them, where there is one."""
+    told = labels.get(DEVICE_MEMORY)
+    if not told or cards.accelerator is None:
+        return cards, ()
+    try:
+        size = int(parse_quantity(told))
+    except ValueError:
+        size = 0
+    if size < 2**30:
+        message = f"{told} is not the memory of one card, such as 64Gi; it is not used"
+        where = f"metadata.labels[{DEVICE_MEMORY}]"
+        return cards, (Problem(subject=subject, field=where, message=message),)
+    return replace(cards, accelerator=replace(cards.accelerator, memory_bytes=size)), ()
 
 
 def ruled(accelerator: Accelerator, labels: Mapping[str, str], installed: int) -> Accelerator:
