@@ -11,8 +11,8 @@ from typing import Any
 
 from extender.tools import table
 from extender.tools.documents import InputError, reports_bad_input
+from extender.tools.domains import free_cards
 from extender.tools.inputs import Inputs, add_cluster, add_files, load_or_ask
-from extender.tools.topology import free_cards
 from scheduler.gang_object import object_name, read_record
 from scheduler.snapshot import NodeState, Snapshot
 from topology.model import Flavor, Node

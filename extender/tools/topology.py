@@ -1,4 +1,4 @@
-"""``muster topology``: the fleet as Muster understands it, as a tree or as JSON."""
+"""``muster topology``: the fleet as Muster understands it, as a tree, as JSON or as a picture."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 from extender.tools import table
 from extender.tools.documents import reports_bad_input
+from extender.tools.domains import flags, free_cards, label, parts, scale_up_domains
 from extender.tools.inputs import Inputs, add_cluster, add_files, load_or_ask
 from scheduler.snapshot import NodeState, Snapshot
 from topology.fabric import Fabric
-from topology.model import Node
+from topology.model import SCALE_UP, Node
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_files(parser, required=False)
     add_cluster(parser)
     parser.add_argument(
-        "-o", "--output", choices=("tree", "json"), default="tree", help="default: tree"
+        "-o", "--output", choices=("tree", "json", "svg"), default="tree", help="default: tree"
     )
 
 
@@ -31,6 +32,10 @@ def run(args: argparse.Namespace) -> int:
     inputs = load_or_ask(args)
     if args.output == "json":
         print(json.dumps(topology_document(inputs), indent=1))
+    elif args.output == "svg":
+        from extender.tools import picture
+
+        print(picture.draw(inputs.snapshot, inputs.problems))
     else:
         print("\n".join(_lines(inputs)))
     return 0
@@ -104,27 +109,15 @@ def _node_document(node: Node, free: int, problems: list[str]) -> dict[str, Any]
     }
 
 
-def free_cards(snapshot: Snapshot) -> dict[str, int]:
-    """Accelerator cards of each node that neither pods nor reservations use."""
-    reserved: Counter[tuple[str, str]] = Counter()
-    for reservation in snapshot.reservations:
-        for slot in reservation.slots:
-            for name in slot.request:
-                reserved[slot.node, name] += slot.request[name]
-    free = {}
-    for state in snapshot.nodes:
-        cards = state.node.accelerator
-        name = state.node.name
-        left = state.free[cards.resource] - reserved[name, cards.resource] if cards else 0
-        free[name] = max(left, 0)
-    return free
-
-
 def _lines(inputs: Inputs) -> Iterator[str]:
     snapshot = inputs.snapshot
     yield f"{len(snapshot.nodes)} nodes; levels: {' > '.join(snapshot.levels)}"
     free = free_cards(snapshot)
     yield from _branches(snapshot, free, 0, 0, len(snapshot.nodes), "")
+    states = {state.node.name: state for state in snapshot.nodes}
+    for domain, names in scale_up_domains(snapshot).items():
+        counts = _counts([states[name] for name in names], free)
+        yield f"{SCALE_UP} {domain}: {counts}"
     for fabric in fabric_counts(snapshot):
         links = ", ".join(f"{count} {kind}" for kind, count in fabric["links"].items())
         yield (
@@ -139,34 +132,15 @@ def _branches(
     snapshot: Snapshot, free: dict[str, int], depth: int, lo: int, hi: int, indent: str
 ) -> Iterator[str]:
     """One line per domain of level ``depth`` and below in the node range ``[lo, hi)``."""
-    parts = list(_parts(snapshot, depth, lo, hi))
-    for index, (level, first, end) in enumerate(parts):
-        last = index == len(parts) - 1
+    found = list(parts(snapshot, depth, lo, hi))
+    for index, (level, first, end) in enumerate(found):
+        last = index == len(found) - 1
         states = snapshot.nodes[first:end]
-        label, counts = _label(snapshot, level, first), _counts(states, free)
-        yield f"{indent}{'└─ ' if last else '├─ '}{label}  {counts}"
+        title, counts = label(snapshot, level, first), _counts(states, free)
+        yield f"{indent}{'└─ ' if last else '├─ '}{title}  {counts}"
         if level < len(snapshot.levels) - 1:
             inner = indent + ("   " if last else "│  ")
             yield from _branches(snapshot, free, level + 1, first, end, inner)
-
-
-def _parts(snapshot: Snapshot, depth: int, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
-    """(level index, lo, hi) of the domains in ``[lo, hi)``; unknown levels are left out."""
-    while lo < hi:
-        level = depth
-        domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, lo])]
-        while not domain.known:
-            level += 1
-            domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, lo])]
-        yield level, domain.lo, domain.hi
-        lo = domain.hi
-
-
-def _label(snapshot: Snapshot, level: int, node: int) -> str:
-    domain = snapshot.tree.domains[level][int(snapshot.tree.domain_of[level, node])]
-    is_host = level == len(snapshot.levels) - 1
-    # A value of a label has no slash; the values in front of it are on the lines above.
-    return domain.name if is_host else f"{snapshot.levels[level]} {domain.name.rpartition('/')[2]}"
 
 
 def _counts(states: Sequence[NodeState], free: dict[str, int]) -> str:
@@ -180,16 +154,9 @@ def _counts(states: Sequence[NodeState], free: dict[str, int]) -> str:
     cards = ", ".join(f"{left[name]}/{total[name]} {name} free" for name in sorted(total))
     words = [cards] if cards else []
     if len(states) == 1:
-        words += _flags(states[0].node)
+        node = states[0].node
+        words += [f"{SCALE_UP} {node.scale_up}"] if node.scale_up else []
+        words += flags(node)
     else:
         words.insert(0, f"{len(states)} nodes")
     return "; ".join(words)
-
-
-def _flags(node: Node) -> list[str]:
-    words = [] if node.ready else ["not ready"]
-    words += ["cordoned"] if node.unschedulable else []
-    words += ["quarantined"] if node.quarantined else []
-    words += ["1 problem"] if len(node.problems) == 1 else []
-    words += [f"{len(node.problems)} problems"] if len(node.problems) > 1 else []
-    return words
