@@ -25,6 +25,7 @@ from scheduler.gang_object import (
     object_name,
     read_record,
     read_started,
+    standing,
 )
 from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger
@@ -100,7 +101,8 @@ class Reporter:
 
     def record(self, gang: Gang) -> Record:
         """What is to be said about ``gang`` now: the one source of status, event and ``explain``."""
-        return replace(self._record(gang), started=self.started(gang))
+        record = replace(self._record(gang), started=self.started(gang))
+        return standing(record, gang) if record.phase is Phase.BOUND else record
 
     def started(self, gang: Gang) -> Minimum | None:
         """See ``scheduler.restarts.started``; None while nobody of it runs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -121,6 +121,27 @@ def quantity(name: str, value: int) -> str:
 
 def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def standing(record: Record, gang: Gang) -> Record:
+    """The record of a bound gang, with every member that runs and no other: the last plan may have been about
+    one that was replaced, or about those of an elastic gang that found no place."""
+    planned = {slot.uid: slot for slot in record.assignment.slots}
+    slots = tuple(
+        planned.get(member.uid)
+        or Slot(
+            pod=member.pod,
+            uid=member.uid,
+            role=podset.role,
+            rank=rank,
+            node=member.node,
+            request=podset.request,
+        )
+        for podset in gang.podsets
+        for rank, member in enumerate(podset.members)
+        if member.node is not None
+    )
+    return replace(record, assignment=replace(record.assignment, slots=slots))
 
 
 def gang_status(record: Record, gang: Gang) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pytest
 
+from scheduler.keys import ROLE_MIN
 from tests.e2e.rig import GANGS, Object
 from tests.e2e.workload_rig import WorkloadRig
 from topology.keys import BLOCK, DISAGGREGATED_NAME, DISAGGREGATED_SLICE, LWS_NAME, RACK, ZONE
@@ -234,3 +236,24 @@ def test_both_roles_scaled_keep_their_ratio(work: WorkloadRig) -> None:
     slices(work, "chat")
     assert wait_places(work, "chat", 6) == first
     assert {"Planned", "Bound"} <= set(phases(work, "chat", since)) <= WELL
+
+
+def test_an_elastic_slice_grows_in_its_ratio(work: WorkloadRig) -> None:
+    """2 : 4 wanted and 1 : 1 enough, on 8 cards: one prefill and two decode pods start, though two more
+    decode pods would fit. The others wait for the next step, and start with room for all of it."""
+    where = build(work, {("a", "a", "a1"): (8,), ("a", "a", "a2"): (5,)})
+    work.cordon(rest := next(node for node, place in where.items() if place[2] == "a2"))
+    made = work.disaggregated_set("chat", prefill=(2, PREFILL), decode=(4, DECODE))
+    for role in made["spec"]["roles"]:
+        pod = role["spec"]["leaderWorkerTemplate"]["workerTemplate"]
+        pod["metadata"]["annotations"][ROLE_MIN] = "1"
+    work.apply(made)
+    work.cluster.api.wait_for("the first step", lambda: len(places(work, "chat")) == 3, timeout=30)
+    status = work.wait_phase(gang(work, "chat"), "Bound", reason="")
+    assert "3 of 6 members run (the next step is 4 decode and 2 prefill)" in status["message"]
+    assert len(status["members"]) == 3
+    first = places(work, "chat")
+    assert Counter(name.partition("-")[0] for name in first) == {"prefill": 1, "decode": 2}
+
+    work.cordon(rest, on=False)
+    assert first.items() <= wait_places(work, "chat", 6).items()

@@ -209,6 +209,9 @@ def test_a_degraded_gang_says_what_its_missing_member_waits_for() -> None:
         world.node(lost)
         await (await world.arrive("g-1"))
         await world.until(lambda: world.phase() == "Bound" and world.status()["reason"] == "")
+        assert world.recorded() == world.places(), (
+            "also the member that the last plan was not about"
+        )
 
     drive(life)
 

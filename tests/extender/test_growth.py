@@ -52,6 +52,7 @@ def test_a_gang_that_grows_serves_on() -> None:
                 assert (status["phase"], status["ready"]) == ("Bound", "2/4")
                 assert (status["reason"], status["message"]) == ("Insufficient", message)
                 assert world.stands(None) and len(world.places()) == 2
+                assert world.recorded() == world.places()
             world.start()
         assert message.startswith("2 of 4 members run; waits: ")
         assert "1 of 2 members fit" in message

@@ -213,6 +213,10 @@ class World:
             if pod["spec"].get("nodeName")
         }
 
+    def recorded(self, gang: str = "g") -> dict[str, str]:
+        """Pods and their nodes as the Gang object has them."""
+        return {item["pod"]: item["node"] for item in self.status(gang)["members"]}
+
     def overbooked(self) -> list[str]:
         """Nodes on which running pods and what is held are more than there is."""
         return [
