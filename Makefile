@@ -13,7 +13,7 @@ EVERYDAY = not slow and not bench
 CODE = topology scheduler extender simulations muster.py tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo journey test test-slow check format bench cluster-up cluster-down proto lock clean
+.PHONY: help setup demo journey vendors test test-slow check format bench cluster-up cluster-down proto lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-14s%s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ demo: $(STAMP) ## gangs placed by a real kube-scheduler, in one table
 
 journey: $(STAMP) ## a user who knows only a model's name, on the real llmaz and LeaderWorkerSet
 	@$(RUN) simulations.journey
+
+vendors: $(STAMP) ## one workload on the cards of twelve vendors; writes VENDORS.md
+	@$(RUN) simulations.vendors
 
 test: $(STAMP) ## everyday tests, on a real control plane where there is one
 	@$(RUN) simulations.controlplane || test "$$CI" != true

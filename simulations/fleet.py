@@ -19,10 +19,11 @@ _TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """What a node with these cards looks like: resources (quantities as text) and vendor labels."""
+    """What a node with these cards looks like: resources (quantities as text) and what the vendor writes."""
 
     resources: Mapping[str, str]
     labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def _nvidia(product: str, memory_mib: int, count: int, cpu: int, memory: str) -> Device:
@@ -60,13 +61,13 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
 class Pool:
     """`count` equal nodes named `<prefix>-<number>`, filled rack by rack, block by block.
 
-    `device` names an entry of `DEVICES`; `resources` and `labels` add to it or replace parts of
+    `device` is one, or names an entry of `DEVICES`; `resources` and `labels` add to it or replace parts of
     it. `taints` are Kubernetes taints: key, effect and, if wanted, value.
     """
 
     prefix: str
     count: int
-    device: str | None = None
+    device: str | Device | None = None
     resources: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Mapping[str, str], ...] = ()
@@ -79,7 +80,7 @@ class Pool:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"pool {self.prefix!r}: {name} is {value!r}, must be 1 or more")
-        if self.device is not None and self.device not in DEVICES:
+        if isinstance(self.device, str) and self.device not in DEVICES:
             known = ", ".join(DEVICES)
             raise ValueError(f"pool {self.prefix!r}: device {self.device!r} is not one of {known}")
         for taint in self.taints:
@@ -97,7 +98,8 @@ class Pool:
     def _node(self, index: int) -> Object:
         name = f"{self.prefix}-{index:0{len(str(self.count - 1))}d}"
         rack = index // self.nodes_per_rack
-        device = DEVICES[self.device] if self.device else Device(resources={}, labels={})
+        device = DEVICES[self.device] if isinstance(self.device, str) else self.device
+        device = device or Device(resources={}, labels={})
         resources = {"cpu": "64", "memory": "256Gi", "pods": "110"}
         resources |= {**device.resources, **self.resources}
         labels = {
@@ -112,7 +114,7 @@ class Pool:
             "metadata": {
                 "name": name,
                 "labels": labels | {**device.labels, **self.labels},
-                "annotations": {keys.KWOK_NODE: "fake"},
+                "annotations": {**device.annotations, keys.KWOK_NODE: "fake"},
             },
             "spec": {"taints": [dict(taint) for taint in self.taints]} if self.taints else {},
             "status": {

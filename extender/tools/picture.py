@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import cycle, groupby
 from math import sqrt
 from xml.etree import ElementTree
 
@@ -38,7 +38,9 @@ _COLOURS = (
     "#8d6e0f", "#2e7d32", "#3949ab", "#b0532b",
 )  # fmt: skip
 _OTHER = "#607d8b"
-COLOURS: Mapping[str, str] = dict(zip((vendor.name for vendor in VENDORS), _COLOURS, strict=True))
+COLOURS: Mapping[str, str] = {
+    vendor.name: colour for vendor, colour in zip(VENDORS, cycle(_COLOURS), strict=False)
+}
 """Vendor -> colour of its cards; the vendors that are not in the catalogue share another one."""
 
 _STYLE = (
@@ -153,7 +155,7 @@ class _Painter:
     def _domain(self, level: int, lo: int, hi: int) -> _Box:
         states = self._snapshot.nodes[lo:hi]
         title = label(self._snapshot, level, lo)
-        tip = f"{title}: {len(states)} nodes, {self._free_of(states)}"
+        tip = f"{title}: {_count(len(states))}, {self._free_of(states)}"
         kind = "scale-up" if self._snapshot.levels[level] == SCALE_UP else "domain"
         return _framed(kind, title, tip, self._boxes(level + 1, lo, hi))
 
@@ -161,7 +163,7 @@ class _Painter:
         nodes = len(self._domains[name])
         title = f"{SCALE_UP} {name}"
         part = "" if len(boxes) == nodes else f"{len(boxes)} of "
-        return _framed("scale-up", title, f"{title}: {part}{nodes} nodes", boxes)
+        return _framed("scale-up", title, f"{title}: {part}{_count(nodes)}", boxes)
 
     def _node(self, state: NodeState) -> _Box:
         node = state.node
@@ -190,6 +192,10 @@ class _Painter:
     def _free_of(self, states: Sequence[NodeState]) -> str:
         cards = sum(state.node.accelerator.count for state in states if state.node.accelerator)
         return f"{sum(self._free[state.node.name] for state in states)} of {cards} cards free"
+
+
+def _count(nodes: int) -> str:
+    return "1 node" if nodes == 1 else f"{nodes} nodes"
 
 
 def _tip(node: Node, free: int, problems: Sequence[str]) -> Iterator[str]:
@@ -266,7 +272,7 @@ def _listed(problems: Sequence[Problem], width: float) -> Iterator[_Box]:
     """The first problems as text; all of nodes are tool tips as well."""
     letters = int(width / 4.5)
     if problems:
-        yield _text(f"{len(problems)} problems", 14, "head")
+        yield _text("1 problem" if len(problems) == 1 else f"{len(problems)} problems", 14, "head")
     for problem in problems[:_MOST_PROBLEMS]:
         line = str(problem)
         yield _text(line if len(line) <= letters else f"{line[: letters - 1]}…", 12)

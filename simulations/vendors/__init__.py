@@ -1,0 +1,1 @@
+"""One workload on the cards of twelve vendors: ``make vendors``."""
