@@ -1,0 +1,145 @@
+"""What traffic between the members of a gang costs: constants of links, and the published formulas.
+
+Integers: bytes, bytes per second, nanoseconds (rounded up). Figures and formulas are those of facts
+topology-cache.md sections 4.2 and 4.3; where each comes from stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from topology.model import HOST, SCALE_UP
+
+GB = 10**9
+SECOND = 10**9
+"""Nanoseconds."""
+MILLISECOND = 10**6
+
+RATES: Mapping[str, int] = {
+    "nvl72": 900 * GB,  # NVLink of one GPU, each way: semianalysis, GB200 vs B200
+    "nvlink": 460 * GB,  # bus bandwidth of 8 H100 in one node: nccl-tests reports (460-480)
+    "8x400g": 190 * GB,  # Mooncake transfer engine on 8 x 400G: kvcache-ai/Mooncake docs
+    "ndr": 49_500_000_000,  # one 400G rail, 99 % of the line: llm-d blog 2026-06-23
+    "100g": 12_100_000_000,  # 100G RoCE: the same
+    "tcp-uccl": 4_800_000_000,  # TCP on 100G, from GPU to GPU, UCCL: the same
+    "tcp-ucx": 550_000_000,  # TCP on 100G, from GPU to GPU, UCX: the same
+}
+"""Usable bytes per second of links."""
+USABLE = Fraction(99, 100)
+"""Of the line rate of an RDMA port: 49.5 of 50 GB/s (llm-d blog 2026-06-23)."""
+SWITCH_NS = 2_500
+"""One more layer of switches: 2-3 microseconds (llm-d GKE blog, llm-d.github.io PR 481)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What of a model decides its traffic."""
+
+    layers: int
+    hidden: int
+    kv_bytes: int
+    """Key-value cache of one token, all layers."""
+    element: int = 2
+    """Bytes of one activation."""
+
+    @property
+    def boundary_bytes(self) -> int:
+        """What one token sends over one boundary between pipeline stages."""
+        return self.hidden * self.element
+
+    @property
+    def tensor_bytes(self) -> int:
+        """What one token adds to the all-reduces of tensor parallelism: two in each layer."""
+        return 2 * self.layers * self.boundary_bytes
+
+
+SHAPES: Mapping[str, Shape] = {
+    # 2 (keys and values) x layers x KV heads x head size x 2 bytes: from the models' configurations
+    "llama-3.1-405b": Shape(layers=126, hidden=16_384, kv_bytes=2 * 126 * 8 * 128 * 2),
+    "llama-3-70b": Shape(layers=80, hidden=8_192, kv_bytes=2 * 80 * 8 * 128 * 2),
+    # one latent vector of 576 elements in each layer (multi-head latent attention)
+    "deepseek-r1": Shape(layers=61, hidden=7_168, kv_bytes=61 * 576 * 2),
+}
+REFERENCE_TOKENS = 8_192
+REFERENCE = SHAPES["llama-3.1-405b"]
+"""Model and prompt by which transfers of key-value caches are compared where nothing else is known."""
+
+
+def time_ns(size: int, rate: int) -> int:
+    """Nanoseconds in which ``size`` bytes pass at ``rate`` bytes per second."""
+    return -(-size * SECOND // rate)
+
+
+def all_reduce_ns(size: int, members: int, rate: int, latency_ns: int = 0) -> int:
+    """A ring all-reduce of ``size`` bytes: 2(n-1) steps, and 2(n-1)/n of the bytes over each link
+    (NVIDIA/nccl-tests doc/PERFORMANCE.md)."""
+    steps = 2 * (members - 1)
+    return steps * latency_ns + time_ns(-(-steps * size // members), rate)
+
+
+def tensor_ns(shape: Shape, tokens: int, members: int, rate: int, latency_ns: int = 0) -> int:
+    """Tensor parallelism over ``members``: two all-reduces of all activations in each layer."""
+    each = all_reduce_ns(tokens * shape.boundary_bytes, members, rate, latency_ns)
+    return 2 * shape.layers * each
+
+
+def pipeline_ns(shape: Shape, tokens: int, stages: int, rate: int, latency_ns: int = 0) -> int:
+    """A pipeline: each boundary passes all activations once; hidden when there are as many micro-batches."""
+    return (stages - 1) * (latency_ns + time_ns(tokens * shape.boundary_bytes, rate))
+
+
+def expert_ns(
+    tokens: int,
+    experts: int,
+    hidden: int,
+    rate: int,
+    latency_ns: int = 0,
+    *,
+    dispatch: int = 1,
+    combine: int = 2,
+) -> int:
+    """Expert parallelism, one exchange of a rank: ``tokens`` go to ``experts`` each and come back, with
+    ``dispatch`` and ``combine`` bytes per element (arXiv 2505.09343: FP8 there, BF16 back)."""
+    return time_ns(tokens * experts * hidden * (dispatch + combine), rate) + 2 * latency_ns
+
+
+def transfer_ns(
+    size: int, rate: int, rails: int = 1, descriptors: int = 0, each_ns: int = 0
+) -> int:
+    """Key-value caches from prefill to decode over ``rails`` at once.
+
+    ``descriptors`` of ``each_ns``: bandwidth alone underestimates small blocks (vLLM RFC 50913: 5,000 tokens
+    take 105 ms in blocks of 16 and 47 ms in blocks of 64).
+    """
+    return descriptors * each_ns + time_ns(size, rate * rails)
+
+
+def leaving(
+    levels: Sequence[str],
+    rate: int | None = None,
+    oversubscribed: Mapping[str, Fraction] | None = None,
+) -> tuple[int, ...]:
+    """What it costs more, in milliseconds, if a key-value cache must leave the domain of each level.
+
+    Shape (levels,), for ``levels`` from the outermost to the host. The sum over the levels at which two
+    members share no domain is what the reference transfer (8,192 tokens of Llama 405B) takes longer than
+    inside one host: there it passes over NVLink, else through the adapters of a node at ``rate`` (bytes per
+    second of all rails; default: one 400G rail), of which domains of level l let only 1/``oversubscribed[l]``
+    out while all send. One more layer of switches is never free: each level costs 1 at least.
+    """
+    narrow = oversubscribed or {}
+    size = REFERENCE_TOKENS * REFERENCE.kv_bytes
+    share = Fraction(rate or RATES["ndr"])
+    inside = time_ns(size, RATES["nvlink"])
+    found: list[int] = []
+    now = inside
+    for level in reversed(levels):
+        if level != HOST or SCALE_UP not in levels:
+            share /= max(narrow.get(level, Fraction(1)), Fraction(1))
+            now = max(inside, time_ns(size, max(int(share), 1)))
+        found.append(now // MILLISECOND)
+    before = (inside // MILLISECOND, *found)
+    costs = [max(1, after - first) for first, after in zip(before, found, strict=False)]
+    return tuple(reversed(costs))
