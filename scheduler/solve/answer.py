@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from scheduler.match import BoolArray
 from scheduler.model import Gang, GangAssignment, PassedOver, PodSet, Reason, Slot
+from scheduler.ranks import chains_of, seated, stem
 from scheduler.snapshot import Snapshot
 from scheduler.solve.build import to_plan
 from scheduler.solve.decide import Decision
 from scheduler.solve.elsewhere import elsewhere
-from scheduler.solve.problem import Problem
+from scheduler.solve.problem import Form, Problem
 from scheduler.solve.reasons import Why
 from scheduler.solve.terms import loads
 from scheduler.solve.variants import as_on
@@ -58,9 +60,11 @@ def _planned(
     placed = decision.choice.placed(problem, number)
     flavor = row.options[option].flavor if option is not None else None
     name = gang.flavors[flavor].name if flavor is not None else None
-    slots: list[Slot] = []
-    for role, podset in zip(row.form_of(option).roles, as_on(gang, name).podsets, strict=True):
-        slots += _slots(snapshot, podset, decision.choice.counts[role])
+    form = row.form_of(option)
+    podsets = as_on(gang, name).podsets
+    counts = [decision.choice.counts[role] for role in form.roles]
+    pools = _pools(problem, form, row.options[option].masks, podsets) if option is not None else ()
+    slots = _slots(snapshot, podsets, pools, counts) if pools else []
     used = [slot.node for slot in slots]
     used += [member.node or "" for podset in gang.podsets for member in podset.running]
     passed: tuple[PassedOver, ...] = why.passed_over(gang, number)
@@ -93,21 +97,57 @@ def _load_seconds(problem: Problem, decision: Decision, number: int) -> int | No
     return loads(row, form, places)[0]
 
 
-def _slots(snapshot: Snapshot, podset: PodSet, counts: Mapping[int, int]) -> list[Slot]:
-    """Members in rank order onto nodes in tree order: adjacent ranks stand near each other."""
-    places = [node for node, count in sorted(counts.items()) for _ in range(count)]
-    pending = [(rank, m) for rank, m in enumerate(podset.members) if m.node is None]
+def _pools(
+    problem: Problem, form: Form, masks: Sequence[BoolArray], podsets: Sequence[PodSet]
+) -> tuple[int, ...]:
+    """For each PodSet the first one with which it may exchange places and nobody else would notice."""
+    kinds: dict[object, int] = {}
+    found = []
+    for at, (index, mask, podset) in enumerate(zip(form.roles, masks, podsets, strict=True)):
+        kind: object = (
+            stem(podset.role),
+            podset.request,
+            podset.follows_flavors,
+            podset.topology,
+            podset.slices,
+            podset.group,
+            mask.tobytes(),
+        )
+        found.append(at if index in problem.coupled else kinds.setdefault(kind, at))
+    return tuple(found)
+
+
+def _slots(
+    snapshot: Snapshot,
+    podsets: Sequence[PodSet],
+    pools: Sequence[int],
+    counts: Sequence[Mapping[int, int]],
+) -> list[Slot]:
+    """The members of each PodSet that get a place (node -> how many), so that neighbours in rank are near."""
+    tree = snapshot.tree
+    places: dict[int, list[int]] = {}
+    for pool, nodes in zip(pools, counts, strict=True):
+        places.setdefault(pool, []).extend(n for n, count in nodes.items() for _ in range(count))
+    wanted = {member.node for podset in podsets for member in podset.running}
+    index = {name: at for at, name in enumerate(tree.nodes if wanted else ()) if name in wanted}
+    on = sorted({*index.values(), *(node for nodes in counts for node in nodes)})
+    paths = {node: tuple(tree.domain_of[:, node].tolist()) for node in on}
+    chains = chains_of(podsets, pools, [sum(nodes.values()) for nodes in counts], index)
+    found: dict[tuple[int, int], int] = {}
+    for chain, row in zip(chains, seated(paths, chains, places), strict=True):
+        found |= {(s.role, s.rank): n for s, n in zip(chain, row, strict=True) if s.node is None}
     return [
         Slot(
-            pod=member.pod,
-            uid=member.uid,
+            pod=podset.members[rank].pod,
+            uid=podset.members[rank].uid,
             role=podset.role,
             rank=rank,
-            node=snapshot.tree.nodes[place],
+            node=tree.nodes[node],
             request=podset.request,
-            late=member.late,
+            late=podset.members[rank].late,
         )
-        for (rank, member), place in zip(pending, places, strict=False)
+        for (role, rank), node in sorted(found.items())
+        for podset in (podsets[role],)
     ]
 
 
