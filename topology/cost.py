@@ -6,11 +6,12 @@ topology-cache.md sections 4.2 and 4.3; where each comes from stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from topology.model import HOST, SCALE_UP
+from topology.fabric import Fabric
+from topology.model import HOST, SCALE_UP, Nic, Node
 
 GB = 10**9
 SECOND = 10**9
@@ -31,6 +32,8 @@ USABLE = Fraction(99, 100)
 """Of the line rate of an RDMA port: 49.5 of 50 GB/s (llm-d blog 2026-06-23)."""
 SWITCH_NS = 2_500
 """One more layer of switches: 2-3 microseconds (llm-d GKE blog, llm-d.github.io PR 481)."""
+_BYTE = 8
+_BYTE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,3 +146,38 @@ def leaving(
     before = (inside // MILLISECOND, *found)
     costs = [max(1, after - first) for first, after in zip(before, found, strict=False)]
     return tuple(reversed(costs))
+
+
+def oversubscribed(fabrics: Iterable[Fabric]) -> dict[str, Fraction]:
+    """Level -> Gb/s down by Gb/s up of the narrowest switch through which its domains are left."""
+    found: dict[str, Fraction] = {}
+    for fabric in fabrics:
+        for uplink in fabric.uplinks:
+            ratio = Fraction(uplink.down, uplink.up)
+            found[uplink.level] = max(found.get(uplink.level, ratio), ratio)
+    return found
+
+
+def rate(nodes: Iterable[Node], fabrics: Iterable[Fabric] = ()) -> int | None:
+    """Usable bytes per second of a node's network: the (lower) median of what scanners report of compute
+    ports that are up, else of what fabric maps show; None where neither is known."""
+    seen = sorted(sum(nic.rate_gbps or 0 for nic in compute_ports(node)) for node in nodes)
+    mapped = sorted(fabric.host_gbps for fabric in fabrics if fabric.host_gbps)
+    found = [gbps for gbps in seen if gbps] or mapped
+    if not found:
+        return None
+    gbps = Fraction(found[(len(found) - 1) // 2]).limit_denominator()
+    return int(gbps * 10**9 * USABLE / _BYTE)
+
+
+def compute_ports(node: Node) -> list[Nic]:
+    """The ports that accelerators talk through and that are up."""
+    return [nic for nic in node.links if nic.compute and nic.up and not nic.virtual]
+
+
+def transfer_costs(
+    levels: Sequence[str], nodes: Iterable[Node], fabrics: Iterable[Fabric] = ()
+) -> tuple[int, ...]:
+    """``leaving`` for a fleet: as measured where something is known of it."""
+    maps = tuple(fabrics)
+    return leaving(levels, rate(nodes, maps), oversubscribed(maps))

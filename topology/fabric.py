@@ -7,7 +7,7 @@ that switches themselves have for collective operations are not hosts (NVIDIA SH
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -51,6 +51,21 @@ class Link:
     """Data rate in Gb/s of one direction."""
 
 
+TIERS: Mapping[int, str] = {0: "leaf", 1: "spine", 2: "core"}
+"""The level whose domains are left through the uplinks of a tier of switches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uplink:
+    """How narrow the way out of the domains of a level is: its narrowest switch."""
+
+    level: str
+    down: int
+    """Gb/s of its cables towards hosts."""
+    up: int
+    """Gb/s of its cables away from them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fabric:
     """One network. Parts are in the order of their ids."""
@@ -59,6 +74,10 @@ class Fabric:
     switches: tuple[Switch, ...] = ()
     adapters: tuple[Adapter, ...] = ()
     links: tuple[Link, ...] = ()
+    uplinks: tuple[Uplink, ...] = ()
+    """One for each level that is left through switches with cables up and down."""
+    host_gbps: int | None = None
+    """Gb/s of all cables of a host, the (lower) median of the hosts; None where nothing is known of them."""
 
     @property
     def leaves(self) -> tuple[Switch, ...]:
@@ -86,6 +105,8 @@ def made(
         ),
         adapters=tuple(cards),
         links=tuple(cables),
+        uplinks=_uplinks(tiers, {card.id for card in cards if not card.aggregation}, cables),
+        host_gbps=_host_gbps(cards, cables),
     )
 
 
@@ -117,6 +138,37 @@ def _tiers(
         }
         tier += 1
     return tiers
+
+
+def _uplinks(
+    tiers: Mapping[str, int], hosts: Collection[str], links: Iterable[Link]
+) -> tuple[Uplink, ...]:
+    height = {**dict.fromkeys(hosts, -1), **tiers}
+    down: dict[str, int] = {}
+    up: dict[str, int] = {}
+    for cable in links:
+        low, high = sorted((cable.a, cable.b), key=lambda end: height.get(end, -2))
+        if cable.gbps and low in height and height[low] < height[high]:
+            up[low] = up.get(low, 0) + cable.gbps
+            down[high] = down.get(high, 0) + cable.gbps
+    found: dict[str, Uplink] = {}
+    for switch in sorted(tiers.keys() & down.keys() & up.keys()):
+        level = TIERS.get(tiers[switch], "")
+        one = Uplink(level=level, down=down[switch], up=up[switch])
+        other = found.get(level, one)
+        if level and one.down * other.up >= other.down * one.up:
+            found[level] = one
+    return tuple(found[level] for level in TIERS.values() if level in found)
+
+
+def _host_gbps(adapters: Iterable[Adapter], links: Iterable[Link]) -> int | None:
+    host = {card.id: card.host for card in adapters if card.host and not card.aggregation}
+    found: dict[str, int] = {}
+    for cable in links:
+        for end in (cable.a, cable.b):
+            if (name := host.get(end)) and cable.gbps:
+                found[name] = found.get(name, 0) + cable.gbps
+    return sorted(found.values())[(len(found) - 1) // 2] if found else None
 
 
 def leaves_of(fabric: Fabric) -> dict[str, frozenset[str]]:

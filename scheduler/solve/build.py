@@ -19,6 +19,7 @@ from scheduler.solve.offer import Offer, read_offer
 from scheduler.solve.options import Ways
 from scheduler.solve.problem import Form, GangRow, Ladder, Problem, Role, Wish
 from scheduler.solve.variants import forms
+from topology.cost import transfer_costs
 from topology.tree import TopologyTree, natural_key
 
 
@@ -82,11 +83,17 @@ def build(snapshot: Snapshot, policy: Policy = Policy()) -> Problem:
             for depth, level in enumerate(snapshot.tree.domains)
         ),
         spare=offer.spare,
+        leaving=_leaving(snapshot) if any(is_role(role.name, DECODE) for role in roles) else (),
         groups=offer.groups,
         apart=couple.apart_rules(newcomers, offer.fleet),
         near=tuple(rule for rule in near if not rule.settled),
         skew=couple.skew_rules(newcomers, pods, offer.fleet),
     )
+
+
+def _leaving(snapshot: Snapshot) -> tuple[int, ...]:
+    nodes = (state.node for state in snapshot.nodes)
+    return transfer_costs(snapshot.levels, nodes, snapshot.fabrics)
 
 
 def _any(domain_of: IntArray, flags: BoolArray, domains: int) -> BoolArray:

@@ -11,6 +11,7 @@ from math import ceil
 from scheduler.model import Gang, GangAssignment, Plan, PodSet, TopologyRequest, Variant
 from scheduler.policy import Policy
 from scheduler.snapshot import NodeState, Snapshot
+from topology.cost import transfer_costs
 from topology.model import Accelerator
 
 
@@ -163,6 +164,12 @@ class Facts:
     def index(self) -> Mapping[str, int]:
         """Node name -> index in the tree."""
         return {name: i for i, name in enumerate(self.snapshot.tree.nodes)}
+
+    @cached_property
+    def leaving(self) -> tuple[int, ...]:
+        """Milliseconds that a key-value cache takes longer for leaving a domain of each level."""
+        nodes = (state.node for state in self.snapshot.nodes)
+        return transfer_costs(self.snapshot.levels, nodes, self.snapshot.fabrics)
 
     @cached_property
     def reserved(self) -> Mapping[str, GangAssignment]:

@@ -2,10 +2,10 @@
 
 Entries, all to be minimised, most important first: per priority (highest first) gangs that wait, their
 age, members without a place; per priority the flavor ranks and the gangs on two device classes; steps away
-from the preferred levels of gangs, groups and PodSets; shared spread domains; domains used per level; decode
-members without prefill members in their domain, over all levels; seconds until models are loaded and nodes
-that fetch them; idle domains opened per level; groups of cards that are no longer wholly free; cards left
-free on the nodes used.
+from the preferred levels of gangs, groups and PodSets; shared spread domains; domains used per level;
+milliseconds that caches travel to decode members beyond their hosts; seconds until models are loaded and
+nodes that fetch them; idle domains opened per level; groups of cards that are no longer wholly free; cards
+left free on the nodes used.
 """
 
 from __future__ import annotations
@@ -118,12 +118,15 @@ def _used(facts: Facts) -> Iterator[int]:
 
 
 def _far(facts: Facts, standing: Standing) -> int:
-    near = tuple(node for crowd in standing.prefill for node in crowd.all)
+    """Each decode member pays from the host outwards until it meets a prefill member."""
+    if not standing.decode:
+        return 0
+    rows = facts.snapshot.tree.domain_of
+    near = [node for crowd in standing.prefill for node in crowd.all]
     total = 0
-    for depth, row in enumerate(facts.snapshot.tree.domain_of):
-        domains = facts.domains(depth, near)
-        for crowd in standing.decode:
-            total += sum(int(row[node]) not in domains for node in crowd.all)
+    for node in (node for crowd in standing.decode for node in crowd.all):
+        met = [int((rows[:, node] == rows[:, other]).sum()) for other in near]
+        total += sum(facts.leaving[max(met, default=0) :])
     return total
 
 

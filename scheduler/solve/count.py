@@ -121,7 +121,7 @@ class Table:
         self._fetch_weight = weight
         weight *= min(most, int(self._reads[self._nodes].sum())) + 1
         self._transfer_weight = weight
-        weight *= len(depths) * self._decoding() + 1
+        weight *= sum(problem.leaving) * self._decoding() + 1
         for depth in reversed(depths):
             used[depth] = weight
             weight *= min(most, len(np.unique(problem.domain_of[depth][self._nodes]))) + 1
@@ -219,7 +219,8 @@ class Table:
             enter = enter + np.where(here == 0, shares * self._packed(self._share_weight), 0)
         cost = _tall(enter, grid) * np.logical_or.reduce(grid > 0)[None]
         if self._form.decode:
-            cost = cost + self._transfers(running, grid) * self._packed(self._transfer_weight)
+            far = self._packed(self._transfer_weight) * problem.leaving[depth]
+            cost = cost + self._transfers(running, grid) * far
         if depth == len(problem.levels) - 1 and self._reads.any():
             # Host domains have the numbers of their nodes.
             fetch = self._reads[domains] * self._packed(self._fetch_weight)

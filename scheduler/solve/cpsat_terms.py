@@ -63,22 +63,21 @@ def _own(
         yield f"members {gang.priority}", taken, pending
         for role in form.roles:
             yield f"members {gang.priority}", model.total(role), -1
-        for name, expression in _level_terms(model, number, form):
-            yield name, expression, 1
+        yield from _level_terms(model, number, form)
 
 
-def _level_terms(model: Model, number: int, form: Form) -> Iterator[tuple[str, Linear]]:
+def _level_terms(model: Model, number: int, form: Form) -> Iterator[tuple[str, Linear, int]]:
     for kind, wishes in (("gang", (form.whole,)), ("group", form.groups), ("role", form.each)):
         for wish in wishes:
             for torn in _steps(model, number, wish):
-                yield kind, torn
-    yield from _loads(model, number, form)
+                yield kind, torn, 1
+    yield from ((name, expression, 1) for name, expression in _loads(model, number, form))
     for depth, level in enumerate(model.problem.levels):
         for mark in _used(model, number, form, depth):
-            yield f"used {level}", mark
+            yield f"used {level}", mark, 1
         if form.decode:
             for far in _far(model, number, form, depth):
-                yield "transfer", far
+                yield "transfer", far, model.problem.leaving[depth]
 
 
 def _steps(model: Model, number: int, wish: Wish) -> list[Linear]:

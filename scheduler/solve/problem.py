@@ -288,6 +288,9 @@ class Problem:
     """For each level, shape (domains,): has accelerator cards, and none of them is in use."""
     spare: IntArray
     """Shape (nodes,): accelerator cards that are free."""
+    leaving: tuple[int, ...]
+    """For each level, how much longer (in ms) a key-value cache takes that must leave its domain
+    (``topology.cost.leaving``); empty when nobody decodes."""
     groups: tuple[Groups, ...] = ()
     apart: tuple[Apart, ...] = ()
     near: tuple[Near, ...] = ()

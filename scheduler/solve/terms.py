@@ -11,9 +11,9 @@ Most important first; "placed" means that a gang runs at its minimum or above.
    running and new members; one step more than there are levels when none does.
 4. ``spread``: domains shared by two gangs of one workload, at the level that they are spread over.
 5. ``used <level>``, outermost first: domains that the members of gangs with new members use; then
-   ``transfer``: for every level the decode members of these gangs that have no prefill member of their gang
-   in their domain, since key-value caches travel further to them.
-   (More network cost takes its place here when it comes.)
+   ``transfer``: milliseconds that the reference transfer of key-value caches (``topology.cost``) takes
+   longer than inside a host, over all decode members of these gangs, each from the nearest prefill member
+   of its gang.
 6. ``load``: seconds until the slowest new member has loaded its model, each gang as if it loaded alone, over
    all gangs; then ``fetch``: nodes of new members that have no copy of their model.
 7. ``opened <level>``, outermost first: domains whose accelerators were all idle and that are opened;
@@ -138,20 +138,21 @@ def own_terms(
 
 
 def transfers(problem: Problem, form: Form, places: Sequence[Mapping[int, int]]) -> int:
-    """Decode members, level by level, without a prefill member in their domain; ``places`` are those of
-    the new members of each role of the form."""
+    """How much longer (in ms) key-value caches travel to all decode members than inside a host: each pays for
+    every level at which it has no prefill member in its domain. ``places`` are those of the new members of
+    each role of the form."""
     if not form.decode:
         return 0
     new = dict(zip(form.roles, places, strict=True))
     total = 0
-    for of in problem.domain_of:
+    for of, cost in zip(problem.domain_of, problem.leaving, strict=True):
         near = {
             int(of[node])
             for role in form.prefill
             for nodes in (problem.roles[role].running, new[role])
             for node in nodes
         }
-        total += sum(
+        total += cost * sum(
             count
             for role in form.decode
             for nodes in (problem.roles[role].running, new[role])

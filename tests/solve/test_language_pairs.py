@@ -209,9 +209,8 @@ def test_nearer_is_better_level_by_level() -> None:
     for block in ({"n1", "n2"}, {"n3", "n4"}):
         assert len(block & set(nodes_of(plan, "pd", "prefill").split())) == 1
     # Behind it come load, fetch, the opened domains of three levels, broken groups, cards left.
-    assert (
-        plan.objective[-8] == 2 * 2
-    )  # two decode members, alone in their racks and on their hosts
+    # Both decode members get their caches from another host (85 ms, not 9) and another rack (1 ms more).
+    assert plan.objective[-8] == 2 * (76 + 1)
 
 
 def test_one_prefill_member_is_company_for_all_decode_members_of_its_domain() -> None:
