@@ -15,7 +15,17 @@ from typing import Any
 
 from scheduler.advice import ScaleOut, advice_documents, read_advice
 from scheduler.keys import API_VERSION
-from scheduler.model import Code, Gang, GangAssignment, Minimum, PassedOver, PodSet, Reason, Slot
+from scheduler.model import (
+    Code,
+    Gang,
+    GangAssignment,
+    Minimum,
+    PassedOver,
+    PodSet,
+    Reason,
+    Slot,
+    Traffic,
+)
 from topology.resources import Resources
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -169,6 +179,8 @@ def gang_status(record: Record, gang: Gang) -> dict[str, Any]:
         status["numbers"] = dict(reason.numbers)
     if assignment.load_seconds is not None:
         status["loadSeconds"] = assignment.load_seconds
+    if assignment.traffic is not None:
+        status["network"] = traffic_document(assignment.traffic)
     if assignment.load_elsewhere:
         status["loadElsewhere"] = assignment.load_elsewhere
     if record.started is not None:
@@ -184,6 +196,11 @@ def gang_status(record: Record, gang: Gang) -> dict[str, Any]:
 def reason_document(reason: Reason) -> dict[str, Any]:
     """``{"code", "message", "numbers"}``."""
     return {"code": reason.code.value, "message": reason.message, "numbers": dict(reason.numbers)}
+
+
+def traffic_document(traffic: Traffic) -> dict[str, Any]:
+    """``{"crossings", "milliseconds"}``."""
+    return {"crossings": dict(traffic.crossings), "milliseconds": traffic.milliseconds}
 
 
 def slot_document(slot: Slot) -> dict[str, Any]:
@@ -232,6 +249,7 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
             passed_over=_read_passed_over(status),
             domains=_read_domains(status),
             load_seconds=seconds if isinstance(seconds, int) else None,
+            traffic=_read_traffic(status.get("network")),
             load_elsewhere=str(status.get("loadElsewhere") or ""),
         ),
         message=str(status.get("message") or ""),
@@ -241,6 +259,15 @@ def read_record(obj: Mapping[str, Any]) -> Record | None:
         scale_out=read_advice(status.get("scaleOut")),
         started=read_started(obj),
     )
+
+
+def _read_traffic(value: object) -> Traffic | None:
+    network = _mapping(value)
+    crossed, total = _mapping(network.get("crossings")), network.get("milliseconds")
+    if not isinstance(total, int):
+        return None
+    counts = {level: count for level, count in crossed.items() if isinstance(count, int)}
+    return Traffic(crossings=counts, milliseconds=total)
 
 
 def read_started(obj: Mapping[str, Any]) -> Minimum | None:

@@ -323,6 +323,16 @@ class PassedOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What the members of a gang send each other where they stand; see ``scheduler.traffic``."""
+
+    crossings: Mapping[str, int]
+    """Level -> how often neighbours in rank stand in different domains of it, hosts included."""
+    milliseconds: int
+    """What the network adds to the prompt of reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GangAssignment:
     """The decision about one gang: places for its pending members, or the reason why it waits."""
 
@@ -338,6 +348,8 @@ class GangAssignment:
     """Level -> names of the domains that its running and new members use, host level left out."""
     load_seconds: int | None = None
     """Until the slowest new member has loaded its model; None when nobody knows."""
+    traffic: Traffic | None = None
+    """None when its members send each other nothing, or it is not placed by this plan."""
     load_elsewhere: str = ""
     """What that would be in the next best place: ``212 s in rack r2, which has no copy``; empty when there is
     none, or copies make no difference."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scheduler.advice import ScaleOut, advice_documents
-from scheduler.gang_object import reason_document
+from scheduler.gang_object import reason_document, traffic_document
 from scheduler.model import GangAssignment, PassedOver, Plan, Slot
 from scheduler.snapshot import Snapshot
 
@@ -42,7 +42,9 @@ def _pending(snapshot: Snapshot) -> int:
 
 
 def _gang(assignment: GangAssignment, advice: tuple[ScaleOut, ...]) -> Document:
-    scale_out = {"scaleOut": advice_documents(advice)} if advice else {}
+    more: Document = {"scaleOut": advice_documents(advice)} if advice else {}
+    if assignment.traffic is not None:
+        more["network"] = traffic_document(assignment.traffic)
     return {
         "namespace": assignment.namespace,
         "name": assignment.gang,
@@ -54,7 +56,7 @@ def _gang(assignment: GangAssignment, advice: tuple[ScaleOut, ...]) -> Document:
         "domains": {level: list(names) for level, names in assignment.domains.items()},
         "loadSeconds": assignment.load_seconds,
         "reason": reason_document(assignment.reason) if assignment.reason else None,
-        **scale_out,
+        **more,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from topology.fabric import Fabric
 from topology.model import HOST, SCALE_UP, Nic, Node
@@ -119,33 +120,38 @@ def transfer_ns(
     return descriptors * each_ns + time_ns(size, rate * rails)
 
 
-def leaving(
+def speeds(
     levels: Sequence[str],
     rate: int | None = None,
     oversubscribed: Mapping[str, Fraction] | None = None,
 ) -> tuple[int, ...]:
-    """What it costs more, in milliseconds, if a key-value cache must leave the domain of each level.
+    """Bytes per second of what must leave the domain of each level, from the outermost to the host.
 
-    Shape (levels,), for ``levels`` from the outermost to the host. The sum over the levels at which two
-    members share no domain is what the reference transfer (8,192 tokens of Llama 405B) takes longer than
-    inside one host: there it passes over NVLink, else through the adapters of a node at ``rate`` (bytes per
-    second of all rails; default: one 400G rail), of which domains of level l let only 1/``oversubscribed[l]``
-    out while all send. One more layer of switches is never free: each level costs 1 at least.
+    What leaves a host passes its adapters at ``rate`` (all rails; default: one 400G rail), or NVLink if it
+    stays in a scale-up domain; of a domain of level l only 1/``oversubscribed[l]`` gets out while all send.
     """
     narrow = oversubscribed or {}
-    size = REFERENCE_TOKENS * REFERENCE.kv_bytes
     share = Fraction(rate or RATES["ndr"])
-    inside = time_ns(size, RATES["nvlink"])
     found: list[int] = []
-    now = inside
     for level in reversed(levels):
-        if level != HOST or SCALE_UP not in levels:
-            share /= max(narrow.get(level, Fraction(1)), Fraction(1))
-            now = max(inside, time_ns(size, max(int(share), 1)))
-        found.append(now // MILLISECOND)
-    before = (inside // MILLISECOND, *found)
-    costs = [max(1, after - first) for first, after in zip(before, found, strict=False)]
-    return tuple(reversed(costs))
+        if level == HOST and SCALE_UP in levels:
+            found.append(RATES["nvlink"])
+            continue
+        share /= max(narrow.get(level, Fraction(1)), Fraction(1))
+        found.append(max(1, min(int(share), RATES["nvlink"])))
+    return tuple(reversed(found))
+
+
+def leaving(rates: Sequence[int]) -> tuple[int, ...]:
+    """What it costs more, in milliseconds, if a key-value cache must leave the domain of each level.
+
+    Shape (levels,), as ``speeds``. The sum over the levels at which two members share no domain
+    is what the reference transfer (8,192 tokens of Llama 405B) takes longer than over NVLink in one host. One
+    more layer of switches is never free: each level costs 1 at least.
+    """
+    size = REFERENCE_TOKENS * REFERENCE.kv_bytes
+    times = [time_ns(size, each) // MILLISECOND for each in (*rates, RATES["nvlink"])]
+    return tuple(max(1, outer - inner) for outer, inner in pairwise(times))
 
 
 def oversubscribed(fabrics: Iterable[Fabric]) -> dict[str, Fraction]:
@@ -175,9 +181,16 @@ def compute_ports(node: Node) -> list[Nic]:
     return [nic for nic in node.links if nic.compute and nic.up and not nic.virtual]
 
 
+def fleet_speeds(
+    levels: Sequence[str], nodes: Iterable[Node], fabrics: Iterable[Fabric] = ()
+) -> tuple[int, ...]:
+    """``speeds`` in a fleet: as measured where something is known of it."""
+    maps = tuple(fabrics)
+    return speeds(levels, rate(nodes, maps), oversubscribed(maps))
+
+
 def transfer_costs(
     levels: Sequence[str], nodes: Iterable[Node], fabrics: Iterable[Fabric] = ()
 ) -> tuple[int, ...]:
-    """``leaving`` for a fleet: as measured where something is known of it."""
-    maps = tuple(fabrics)
-    return leaving(levels, rate(nodes, maps), oversubscribed(maps))
+    """``leaving`` in a fleet."""
+    return leaving(fleet_speeds(levels, nodes, fabrics))

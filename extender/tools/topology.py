@@ -13,6 +13,7 @@ from extender.tools.documents import reports_bad_input
 from extender.tools.domains import flags, free_cards, label, parts, scale_up_domains
 from extender.tools.inputs import Inputs, add_cluster, add_files, load_or_ask
 from scheduler.snapshot import NodeState, Snapshot
+from topology.cost import compute_ports
 from topology.fabric import Fabric
 from topology.model import SCALE_UP, Node
 
@@ -52,7 +53,9 @@ def topology_document(inputs: Inputs) -> dict[str, Any]:
             of_nodes.setdefault(problem.subject, []).append(str(problem))
         else:
             others.append(str(problem))
-    fabrics = list(fabric_counts(inputs.snapshot))
+    from extender.tools.network import network_document
+
+    fabrics, network = list(fabric_counts(inputs.snapshot)), network_document(inputs.snapshot)
     return {
         "nodes": {
             state.node.name: _node_document(
@@ -63,6 +66,7 @@ def topology_document(inputs: Inputs) -> dict[str, Any]:
             for state in inputs.snapshot.nodes
         },
         **({"fabrics": fabrics} if fabrics else {}),
+        **({"network": network} if network else {}),
         "problems": others,
     }
 
@@ -98,6 +102,7 @@ def _node_document(node: Node, free: int, problems: list[str]) -> dict[str, Any]
         "levels": levels[::-1],
         "scaleUp": node.scale_up,
         **({"rdma": node.rdma} if node.rdma else {}),
+        **({"network": ports} if (ports := node_ports(node)) else {}),
         "accelerators": cards
         and {
             "class": cards.device_class,
@@ -107,6 +112,15 @@ def _node_document(node: Node, free: int, problems: list[str]) -> dict[str, Any]
         },
         "problems": problems,
     }
+
+
+def node_ports(node: Node) -> dict[str, Any]:
+    """Ports that accelerators talk through and that are up: their sum in Gb/s, and their rails."""
+    ports = compute_ports(node)
+    if not ports:
+        return {}
+    rails = sorted({port.rail for port in ports if port.rail is not None})
+    return {"gbps": sum(port.rate_gbps or 0 for port in ports), "rails": rails}
 
 
 def _lines(inputs: Inputs) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.match import BoolArray
-from scheduler.model import Gang, GangAssignment, PassedOver, PodSet, Reason, Slot
+from scheduler.model import Gang, GangAssignment, PassedOver, PodSet, Reason, Slot, Traffic
 from scheduler.ranks import chains_of, seated, stem
 from scheduler.snapshot import Snapshot
 from scheduler.solve.build import to_plan
@@ -16,6 +16,8 @@ from scheduler.solve.problem import Form, Problem
 from scheduler.solve.reasons import Why
 from scheduler.solve.terms import loads
 from scheduler.solve.variants import as_on
+from scheduler.traffic import traffic
+from topology.cost import fleet_speeds
 
 
 def assignments(
@@ -64,7 +66,7 @@ def _planned(
     podsets = as_on(gang, name).podsets
     counts = [decision.choice.counts[role] for role in form.roles]
     pools = _pools(problem, form, row.options[option].masks, podsets) if option is not None else ()
-    slots = _slots(snapshot, podsets, pools, counts) if pools else []
+    slots, sent = _slots(snapshot, podsets, pools, counts) if pools else ([], None)
     used = [slot.node for slot in slots]
     used += [member.node or "" for podset in gang.podsets for member in podset.running]
     passed: tuple[PassedOver, ...] = why.passed_over(gang, number)
@@ -79,6 +81,7 @@ def _planned(
         flavor_rank=row.options[option].rank if option is not None else 0,
         passed_over=passed,
         domains=domains(snapshot, used),
+        traffic=sent,
         load_seconds=load_seconds,
         load_elsewhere=""
         if load_seconds is None
@@ -122,8 +125,9 @@ def _slots(
     podsets: Sequence[PodSet],
     pools: Sequence[int],
     counts: Sequence[Mapping[int, int]],
-) -> list[Slot]:
-    """The members of each PodSet that get a place (node -> how many), so that neighbours in rank are near."""
+) -> tuple[list[Slot], Traffic | None]:
+    """The members of each PodSet that get a place (node -> how many), so that neighbours in rank are near;
+    and what they send each other there."""
     tree = snapshot.tree
     places: dict[int, list[int]] = {}
     for pool, nodes in zip(pools, counts, strict=True):
@@ -134,9 +138,12 @@ def _slots(
     paths = {node: tuple(tree.domain_of[:, node].tolist()) for node in on}
     chains = chains_of(podsets, pools, [sum(nodes.values()) for nodes in counts], index)
     found: dict[tuple[int, int], int] = {}
-    for chain, row in zip(chains, seated(paths, chains, places), strict=True):
+    rows = list(zip(chains, seated(paths, chains, places), strict=True))
+    for chain, row in rows:
         found |= {(s.role, s.rank): n for s, n in zip(chain, row, strict=True) if s.node is None}
-    return [
+    standing = (snapshot.nodes[node].node for node in on)
+    speeds = fleet_speeds(snapshot.levels, standing, snapshot.fabrics)
+    slots = [
         Slot(
             pod=podset.members[rank].pod,
             uid=podset.members[rank].uid,
@@ -149,6 +156,7 @@ def _slots(
         for (role, rank), node in sorted(found.items())
         for podset in (podsets[role],)
     ]
+    return slots, traffic(snapshot.levels, speeds, paths, podsets, rows) if slots else None
 
 
 def domains(snapshot: Snapshot, nodes: list[str]) -> dict[str, tuple[str, ...]]:

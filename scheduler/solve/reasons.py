@@ -260,10 +260,21 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     levels = [item for item in assignment.domains.items() if len(item[1]) <= _NAMES]
     for level, names in levels[-1:] or list(assignment.domains.items())[:1]:
         text += f", in {level} {listed(names)}"
+    text += _sent(assignment)
     if assignment.load_seconds is not None:
         text += f"; loads its model in {assignment.load_seconds} s"
         text += f" ({assignment.load_elsewhere})" if assignment.load_elsewhere else ""
     return text
+
+
+def _sent(assignment: GangAssignment) -> str:
+    """What goes over the network; nothing where all stand on one node."""
+    traffic = assignment.traffic
+    if traffic is None or not traffic.milliseconds:
+        return ""
+    crossed = [f"{count} {level}" for level, count in traffic.crossings.items() if count]
+    where = f" (ranks cross {', '.join(crossed)} boundaries)" if crossed else ""
+    return f"; {traffic.milliseconds} ms of network for a long prompt{where}"
 
 
 def _next(gang: Gang, assignment: GangAssignment) -> str:

@@ -9,7 +9,17 @@ import pytest
 
 from scheduler.advice import ScaleOut
 from scheduler.gang_object import Phase, Record, gang_manifest, gang_status, read_record
-from scheduler.model import Code, Gang, GangAssignment, Minimum, PassedOver, PodSet, Reason, Slot
+from scheduler.model import (
+    Code,
+    Gang,
+    GangAssignment,
+    Minimum,
+    PassedOver,
+    PodSet,
+    Reason,
+    Slot,
+    Traffic,
+)
 from topology.resources import Resources
 
 REQUEST = Resources({"cpu": 1500, "nvidia.com/gpu": 8, "pods": 1})
@@ -30,6 +40,7 @@ ASSIGNMENT = GangAssignment(
     domains={"zone": ("a",), "block": ("a/b",), "rack": ("a/b/1", "a/b/2")},
     slots=(Slot(pod="chat-0", uid="u0", role="main", rank=0, node="n1", request=REQUEST),),
     load_seconds=41,
+    traffic=Traffic(crossings={"rack": 1, "host": 3}, milliseconds=18),
     load_elsewhere="212 s in rack 3, which has no copy",
 )
 

@@ -157,12 +157,12 @@ def test_a_mixture_that_is_not_listed_is_refused(what: str) -> None:
 
 
 def test_mixing_and_the_way_of_the_caches_are_counted_by_the_places() -> None:
-    """The checker's vector counts the two classes, and the decode member without company per level."""
+    """The checker's vector counts the two classes, and what decode on another host and rack costs."""
     picture, plan = decided(BOTH, PAIR, POLICY)
     vector = evaluate(Facts(picture, plan))
     assert vector == plan.objective
     # waiting, age, members, flavor, mixed; gang, group, role, spread; used rack and host; transfer
-    assert vector[3:5] == (2, 1) and vector[11] == 2
+    assert vector[3:5] == (2, 1) and vector[11] == 76 + 1
     for at in (4, 11):
         wrong = (*vector[:at], vector[at] - 1, *vector[at + 1 :])
         violations = verify(picture, replace(plan, objective=wrong, bound=wrong), POLICY)

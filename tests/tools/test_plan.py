@@ -91,6 +91,8 @@ def test_the_json_of_a_gang_that_falls_back(capsys: pytest.CaptureFixture[str]) 
         "domains": {"block": ["b1"], "rack": ["b1/r2"]},
         "loadSeconds": None,
         "reason": None,
+        # 268 MB from one host to the other through one 400G rail
+        "network": {"crossings": {"block": 0, "rack": 0, "host": 1}, "milliseconds": 6},
     }
     assert document["solver"]["status"] == "optimal"
     assert document["solver"]["objective"] == document["solver"]["bound"]

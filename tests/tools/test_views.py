@@ -80,6 +80,27 @@ def test_unknown_levels_are_left_out_and_problems_shown(
     assert "problem: Node odd: " in out
 
 
+def test_topology_shows_how_narrow_the_network_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a fabric map: what a node can send, and by level and domain what gets out while all send.
+
+    Most nodes of the map have one link of 400 Gb/s. A leaf has 800 Gb/s of nodes below one uplink of 400.
+    """
+    drawn = CASES.parents[1] / "fixtures/topology/ibnetdiscover/fabric.txt"
+    code, out, _ = _run(capsys, "topology", "-f", str(drawn), "-o", "json")
+    network = json.loads(out)["network"]
+    assert (code, network["nodeBytesPerSecond"]) == (0, 49_500_000_000)
+    assert network["oversubscription"] == {"leaf": 2.0, "spine": 1.0}
+    # Both leaves of the group together: 1,200 Gb/s of nodes, 800 of uplinks; half and half see 400.
+    assert network["domains"][3] == {
+        "level": "leaf",
+        "domain": "CORE-{0,1}/SPINE-1-{0,1}/LEAF-1-{0,1}",
+        "bisectionGbps": 400.0,
+        "oversubscription": 1.5,
+    }
+    _, out, _ = _run(capsys, "topology", *CLUSTER, "-o", "json")
+    assert "network" not in json.loads(out)
+
+
 def test_status(capsys: pytest.CaptureFixture[str]) -> None:
     """Gangs, reservations and what is free per flavor and domain of the asked level."""
     code, out, _ = _run(capsys, "status", *CLUSTER, "--level", "rack")

@@ -13,6 +13,7 @@ from topology.cost import (
     expert_ns,
     leaving,
     pipeline_ns,
+    speeds,
     tensor_ns,
     transfer_ns,
 )
@@ -122,4 +123,4 @@ def test_what_it_costs_to_leave_a_domain(
     levels: str, rate: int | None, narrow: dict[str, Fraction], costs: tuple[int, ...]
 ) -> None:
     """Milliseconds that the reference transfer takes longer, level by level; never nothing."""
-    assert leaving(levels.split(), rate, narrow) == costs
+    assert leaving(speeds(levels.split(), rate, narrow)) == costs
