@@ -28,6 +28,8 @@ MODEL = f"{GROUP}/model"
 MODEL_BYTES = f"{GROUP}/model-bytes"
 CONNECTOR = f"{GROUP}/kv-connector"
 """How key-value caches go from prefill to decode members; see ``Policy.mixed_pairs``."""
+PARALLELISM = f"{GROUP}/parallelism"
+"""What the members send each other: ``model.Parallelism``. No request by itself."""
 ROLLBACK = f"{GROUP}/rollback"
 """``delete``: a bare pod may be evicted when its gang cannot be completed."""
 

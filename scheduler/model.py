@@ -10,6 +10,23 @@ from topology.model import Flavor
 from topology.resources import Resources
 
 
+class Parallelism(StrEnum):
+    """What the members of a chain (``scheduler.ranks``) send each other."""
+
+    PIPELINE = "pipeline"
+    """Stages one after the other: each sends to the next. What is assumed of gangs that do not say."""
+    TENSOR = "tensor"
+    """All-reduces of everybody with everybody, in rings: tensor parallelism over several nodes."""
+    EXPERT = "expert"
+    """Everybody to everybody: wide expert parallelism."""
+    REPLICAS = "replicas"
+    """Nothing."""
+
+
+ALL_TO_ALL = (Parallelism.TENSOR, Parallelism.EXPERT)
+"""These want NVLink or super-pod domains, where the fleet has any."""
+
+
 class Code(StrEnum):
     """Why a gang waits, or why one of its flavors was passed over. A closed set: it labels metrics."""
 
@@ -270,6 +287,7 @@ class Gang:
     gated_together: bool = False
     """Whether kube-scheduler tries no member while any of them is gated: pods of a PodGroup of Kubernetes
     itself."""
+    parallelism: Parallelism = Parallelism.PIPELINE
     connector: str | None = None
     """How key-value caches go from prefill to decode members, for ``Policy.mixed_pairs``."""
 

@@ -69,6 +69,9 @@ SHAPES: Mapping[str, Shape] = {
 REFERENCE_TOKENS = 8_192
 REFERENCE = SHAPES["llama-3.1-405b"]
 """Model and prompt by which transfers of key-value caches are compared where nothing else is known."""
+EXPERTS, EXPERTS_OF_TOKEN = SHAPES["deepseek-r1"], 9
+"""The same for expert parallelism, and the experts that a token goes to: 8 and the shared one
+(arXiv 2505.09343)."""
 
 
 def time_ns(size: int, rate: int) -> int:

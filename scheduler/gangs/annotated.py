@@ -19,12 +19,12 @@ from scheduler.foreign import ForeignObjects
 from scheduler.gangs.aliases import understood
 from scheduler.gangs.context import Context
 from scheduler.gangs.request import MAX_MEMBERS, Asked, RequestError, show, whole
-from scheduler.model import Code, Gang, Member, PodSet, Reason
+from scheduler.model import ALL_TO_ALL, Code, Gang, Member, PodSet, Reason
 from scheduler.pod_constraints import resolved
 from scheduler.pods import Pod
 from scheduler.ratio import DECODE, PREFILL, is_role
 from scheduler.variants import follows_flavors, of_one_writing, with_variants
-from topology.model import Flavor
+from topology.model import SCALE_UP, Flavor
 from topology.resources import Resources
 from topology.tree import natural_key
 
@@ -40,7 +40,7 @@ _MAX_SLICES = 16
 GANG_KEYS = (
     keys.GANG_SIZE, keys.GANG_MIN, keys.ROLES, keys.FLAVORS, keys.FLAVOR_SPEC,
     keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED, keys.SPREAD, keys.MODEL,
-    keys.MODEL_BYTES, keys.ROLLBACK, keys.CONNECTOR,
+    keys.MODEL_BYTES, keys.ROLLBACK, keys.CONNECTOR, keys.PARALLELISM,
 )  # fmt: skip
 """Annotations that concern the whole gang: on one member they are enough."""
 _ROLE_KEYS = (
@@ -65,6 +65,8 @@ def levels(pod: Pod, objects: ForeignObjects) -> tuple[str, ...]:
     del objects
     (pod,), _ = understood((pod,))
     asked = [pod.annotations[key].strip() for key in _LEVEL_KEYS if key in pod.annotations]
+    if pod.annotations.get(keys.PARALLELISM) in ALL_TO_ALL:
+        asked.append(SCALE_UP)
     slices = pod.annotations.get(keys.TOPOLOGY_SLICES, "").split(",", _MAX_SLICES)
     asked += [part.rpartition(":")[0].strip() for part in slices[:_MAX_SLICES]]
     return tuple(name for name in asked if 0 < len(name) <= _MAX_KEY)
@@ -149,12 +151,13 @@ def _read(namespace: str, name: str, pods: Sequence[Pod], context: Context) -> G
         priority=pods[0].priority,
         created_seconds=_created(pods),
         flavors=flavors,
-        topology=asked.levels(keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED),
+        topology=asked.gang_levels(),
         spread=asked.level(keys.SPREAD),
         workload=_workload(name, pods),
         model=asked.values.get(keys.MODEL),
         model_bytes=asked.quantity(keys.MODEL_BYTES),
         connector=asked.name(keys.CONNECTOR),
+        parallelism=asked.parallelism(),
         blocked=_missing(podsets, minimum, total, [pod for pod in pods if _is_held(pod)]),
     )
     return with_variants(gang, by_role, context.objects, rewrites=context.rewrites)

@@ -19,7 +19,7 @@ from scheduler.model import Gang
 from scheduler.pods import Pod
 from topology.untyped import mapping, text
 
-INHERITED = (keys.REQUEST_ANNOTATIONS | {keys.ROLLBACK}) - {
+INHERITED = (keys.REQUEST_ANNOTATIONS | {keys.ROLLBACK, keys.PARALLELISM}) - {
     keys.GANG, keys.GANG_SIZE, keys.ROLE, keys.ROLES,
 }  # fmt: skip
 """What is taken from owners. Which gang and role a pod is in, and how many there are, says its source."""

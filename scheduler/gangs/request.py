@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from scheduler import keys
 from scheduler.gangs.context import Context
-from scheduler.model import Slice, TopologyRequest
+from scheduler.model import ALL_TO_ALL, Parallelism, Slice, TopologyRequest
 from scheduler.pods import Pod
+from topology.model import SCALE_UP
 from topology.resources import amount
 
 MAX_MEMBERS = 100_000
@@ -107,6 +108,27 @@ class Asked:
     def levels(self, required: str, preferred: str) -> TopologyRequest:
         """Both levels of one scope."""
         return TopologyRequest(required=self.level(required), preferred=self.level(preferred))
+
+    def parallelism(self) -> Parallelism:
+        """What the members send each other."""
+        value = self.values.get(keys.PARALLELISM, Parallelism.PIPELINE)
+        if value not in list(Parallelism):
+            expected = ", ".join(Parallelism)
+            raise self.wrong(
+                keys.PARALLELISM, f"{show(value)} is unknown; expected one of {expected}"
+            )
+        return Parallelism(value)
+
+    def gang_levels(self) -> TopologyRequest:
+        """The levels of the gang.
+
+        Who says nothing of them and sends from everybody to everybody prefers one NVLink or super-pod domain,
+        where the fleet knows any: outside of it a card has 50 of 900 GB/s (facts topology-cache.md 4.2, 4.4).
+        """
+        found = self.levels(keys.GANG_TOPOLOGY_REQUIRED, keys.GANG_TOPOLOGY_PREFERRED)
+        if found == TopologyRequest() and self.parallelism() in ALL_TO_ALL:
+            return TopologyRequest(preferred=self.context.resolve(SCALE_UP))
+        return found
 
     def _level(self, key: str, name: str) -> str:
         found = self.context.resolve(name)

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.match import BoolArray
-from scheduler.model import Gang, GangAssignment, PassedOver, PodSet, Reason, Slot, Traffic
+from scheduler.model import (
+    ALL_TO_ALL,
+    Gang,
+    GangAssignment,
+    Parallelism,
+    PassedOver,
+    PodSet,
+    Reason,
+    Slot,
+    Traffic,
+)
 from scheduler.ranks import chains_of, seated, stem
 from scheduler.snapshot import Snapshot
 from scheduler.solve.build import to_plan
@@ -66,7 +76,8 @@ def _planned(
     podsets = as_on(gang, name).podsets
     counts = [decision.choice.counts[role] for role in form.roles]
     pools = _pools(problem, form, row.options[option].masks, podsets) if option is not None else ()
-    slots, sent = _slots(snapshot, podsets, pools, counts) if pools else ([], None)
+    kind = gang.parallelism
+    slots, sent = _slots(snapshot, podsets, pools, counts, kind) if pools else ([], None)
     used = [slot.node for slot in slots]
     used += [member.node or "" for podset in gang.podsets for member in podset.running]
     passed: tuple[PassedOver, ...] = why.passed_over(gang, number)
@@ -125,6 +136,7 @@ def _slots(
     podsets: Sequence[PodSet],
     pools: Sequence[int],
     counts: Sequence[Mapping[int, int]],
+    parallelism: Parallelism,
 ) -> tuple[list[Slot], Traffic | None]:
     """The members of each PodSet that get a place (node -> how many), so that neighbours in rank are near;
     and what they send each other there."""
@@ -138,7 +150,8 @@ def _slots(
     paths = {node: tuple(tree.domain_of[:, node].tolist()) for node in on}
     chains = chains_of(podsets, pools, [sum(nodes.values()) for nodes in counts], index)
     found: dict[tuple[int, int], int] = {}
-    rows = list(zip(chains, seated(paths, chains, places), strict=True))
+    ring = parallelism in ALL_TO_ALL
+    rows = list(zip(chains, seated(paths, chains, places, ring=ring), strict=True))
     for chain, row in rows:
         found |= {(s.role, s.rank): n for s, n in zip(chain, row, strict=True) if s.node is None}
     standing = (snapshot.nodes[node].node for node in on)
@@ -156,7 +169,8 @@ def _slots(
         for (role, rank), node in sorted(found.items())
         for podset in (podsets[role],)
     ]
-    return slots, traffic(snapshot.levels, speeds, paths, podsets, rows) if slots else None
+    sent = traffic(snapshot.levels, speeds, paths, podsets, rows, parallelism) if slots else None
+    return slots, sent
 
 
 def domains(snapshot: Snapshot, nodes: list[str]) -> dict[str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ does not change from cycle to cycle while nothing changes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason
@@ -241,7 +241,7 @@ def explain(gang: Gang, assignment: GangAssignment) -> str:
     parts += [
         f"{item.flavor} passed over: {item.reason.message}" for item in assignment.passed_over
     ]
-    return clipped("; ".join((*parts, *gang.notes)))
+    return clipped("; ".join((*parts, *_sent(assignment), *gang.notes)))
 
 
 def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
@@ -260,21 +260,19 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     levels = [item for item in assignment.domains.items() if len(item[1]) <= _NAMES]
     for level, names in levels[-1:] or list(assignment.domains.items())[:1]:
         text += f", in {level} {listed(names)}"
-    text += _sent(assignment)
     if assignment.load_seconds is not None:
         text += f"; loads its model in {assignment.load_seconds} s"
         text += f" ({assignment.load_elsewhere})" if assignment.load_elsewhere else ""
     return text
 
 
-def _sent(assignment: GangAssignment) -> str:
-    """What goes over the network; nothing where all stand on one node."""
+def _sent(assignment: GangAssignment) -> Iterator[str]:
+    """What goes over the network, where members stand on several nodes."""
     traffic = assignment.traffic
-    if traffic is None or not traffic.milliseconds:
-        return ""
-    crossed = [f"{count} {level}" for level, count in traffic.crossings.items() if count]
-    where = f" (ranks cross {', '.join(crossed)} boundaries)" if crossed else ""
-    return f"; {traffic.milliseconds} ms of network for a long prompt{where}"
+    if traffic is not None and traffic.milliseconds:
+        crossed = [f"{count} {level}" for level, count in traffic.crossings.items() if count]
+        where = f", ranks cross {' and '.join(crossed)} boundaries" if crossed else ""
+        yield f"{traffic.milliseconds} ms of network for a long prompt{where}"
 
 
 def _next(gang: Gang, assignment: GangAssignment) -> str:

@@ -153,6 +153,28 @@ def test_a_label_that_only_a_gang_names_becomes_a_level() -> None:
     assert gang.podsets[0].topology.required == "example.com/row"
 
 
+@pytest.mark.parametrize(
+    ("ours", "preferred"),
+    [
+        ({}, None),
+        ({"parallelism": "pipeline"}, None),
+        ({"parallelism": "tensor"}, "scale-up"),
+        ({"parallelism": "expert"}, "scale-up"),
+        ({"parallelism": "expert", "gang_topology_preferred": "host"}, "host"),
+        ({"parallelism": "expert", "gang_topology_required": "host"}, None),
+    ],
+)
+def test_who_sends_to_everybody_prefers_an_nvlink_domain(
+    ours: dict[str, Any], preferred: str | None
+) -> None:
+    """Only where nothing is said of the gang's levels, and only where the fleet knows such domains."""
+    fleet = [node(f"n{i}", labels={keys.NVIDIA_CLIQUE: "c.1"}) for i in range(2)]
+    gang = gang_of(*members(2, **ours), fleet=fleet)
+    assert (gang.blocked, gang.topology.preferred) == (None, preferred)
+    gang = gang_of(*members(2, **ours))
+    assert gang.blocked is None and gang.topology.preferred in (None, "host")
+
+
 def test_slices_outermost_first() -> None:
     """``block:4,rack:2``: every 4 members in one block, every 2 of them in one rack."""
     gang = gang_of(*members(8, topology_slices="block:4, rack:2"))

@@ -23,6 +23,13 @@ WRONG: dict[str, tuple[dict[str, Any] | list[Object], str]] = {
         {"flavors": "h100,h900"},
         "Pod default/a-0: muster.dev/flavors: flavor 'h900' does not exist; known: a100, broken, h100",
     ),
+    "parallelism": (
+        {"parallelism": "data"},
+        (
+            "Pod default/a-0: muster.dev/parallelism: 'data' is unknown; expected one of pipeline, tensor, "
+            "expert, replicas"
+        ),
+    ),
     "flavor object that is wrong itself": (
         {"flavors": "broken"},
         (

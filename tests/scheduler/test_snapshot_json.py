@@ -20,6 +20,7 @@ from scheduler.model import (
     PodSet,
     Reason,
     Slot,
+    Traffic,
     Variant,
 )
 from scheduler.policy import Policy
@@ -124,6 +125,7 @@ PARTS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], Snapshot]]] = {
         drawn(
             GangAssignment,
             slots=few(drawn(Slot)),
+            traffic=st.none() | drawn(Traffic),
             passed_over=few(drawn(PassedOver, reason=REASON)),
             reason=st.none() | REASON,
         ),

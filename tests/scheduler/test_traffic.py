@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.model import PodSet, Traffic
+from scheduler.model import Parallelism, PodSet, Traffic
 from scheduler.ranks import Path, chains_of
 from scheduler.traffic import traffic
 from tests.builders import podset
@@ -60,6 +60,34 @@ def test_replicas_in_several_members_do_both() -> None:
     ]  # fmt: skip
     found = sent(sets, [0, 2], [1, 3], [4])
     assert found == Traffic(crossings={"spine": 0, "leaf": 2, "host": 2}, milliseconds=91)
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "crossed", "milliseconds"),
+    [
+        (Parallelism.PIPELINE, (1, 1, 3), 17),
+        # 252 all-reduces: 1.5 x 268 MB through the slowest link and 6 steps of 7.5 us, 8.18 ms each
+        (Parallelism.TENSOR, (2, 2, 4), 2_062),
+        # 61 layers: a rank sends 1,536 of its 2,048 tokens to others, 9 x 7,168 x 3 bytes each, 6.02 ms
+        (Parallelism.EXPERT, (2, 2, 4), 368),
+        (Parallelism.REPLICAS, None, None),
+    ],
+)
+def test_what_members_send_each_other(
+    parallelism: Parallelism, crossed: tuple[int, ...] | None, milliseconds: int | None
+) -> None:
+    """The published formula of each kind, and for all-reduces the ring that closes."""
+    sets, nodes = [podset("main", 4)], [0, 1, 4, 5]
+    chains = chains_of(sets, [0], [4], {})
+    rows = list(zip(chains, [nodes], strict=True))
+    rates = speeds(LEVELS, RATES["ndr"])
+    found = traffic(LEVELS, rates, PATHS, sets, rows, parallelism)
+    if crossed is None or milliseconds is None:
+        assert found is None
+    else:
+        assert found == Traffic(
+            crossings=dict(zip(LEVELS, crossed, strict=True)), milliseconds=milliseconds
+        )
 
 
 def test_who_sends_nothing_has_no_traffic() -> None:
