@@ -27,6 +27,8 @@ _CELL, _STEP, _PER_ROW = 8.0, 10.0, 8
 _NODE_WIDTH = 2 * _GAP + _PER_ROW * _STEP
 _LETTERS = 16
 """Characters that fit above a node's cards."""
+_LONGEST, _BOLD = 32, 5.6
+"""Characters for which a box is made wider, and the width of one in a title."""
 _MOST_CELLS = 64
 """More units than these are shown by one bar."""
 _MOST_PROBLEMS = 30
@@ -230,11 +232,12 @@ def _cells(count: int, free: int, colour: str) -> _Box:
 def _framed(kind: str, title: str, tip: str, boxes: Sequence[_Box]) -> _Box:
     """Boxes in a frame with a title, about as high as wide."""
     inner = _flow(boxes, _limit(boxes))
-    width, height = inner.width + 2 * _GAP, inner.height + _TITLE + 2 * _GAP
+    room = max(inner.width, min(len(title), _LONGEST) * _BOLD)
+    width, height = room + 2 * _GAP, inner.height + _TITLE + 2 * _GAP
     group = ElementTree.Element("g", {"class": kind})
     _titled(group, tip)
     _rectangle(group, width, height, {"rx": "4"})
-    _write(group, _short(title, int(width / 5)), _GAP, _TITLE, "head")
+    _write(group, _short(title, int(room / _BOLD)), _GAP, _TITLE, "head")
     _place(group, inner, _GAP, _TITLE + _GAP)
     return _Box(group, width, height)
 
