@@ -64,10 +64,12 @@ def on_each_kind(flavors: Iterable[Flavor], kinds: Sequence[CardKind]) -> Iterat
 
 
 def _would_do(flavor: Flavor, kind: CardKind) -> bool:
-    least = flavor.min_memory_bytes
-    return flavor.device_class in (None, kind.device_class) and (
-        least is None or (kind.memory_bytes or 0) >= least
-    )
+    least, named = flavor.min_memory_bytes, flavor.device_class
+    if least is not None and (kind.memory_bytes or 0) < least:
+        return False
+    # Of vendors that are not in the catalogue any resource may be one of cards; only who names it gets one
+    # that does not look so, such as a network device.
+    return is_of_cards(kind.resource) if named is None else named == kind.device_class
 
 
 def wanted(request: Resources, flavor: Flavor) -> Resources | None:

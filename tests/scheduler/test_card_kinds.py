@@ -94,11 +94,21 @@ def test_a_flavor_stands_for_each_class_that_would_do(
     assert {flavor.name: flavor.card for flavor in found} == expected
 
 
+def test_other_devices_are_no_cards() -> None:
+    """An unknown resource that does not look like cards serves only who names its class."""
+    nic = kind("example.com/dongle", "example.com/dongle", None)
+    npu = kind("example.com/npu", "example.com/npu", None)
+    found = on_each_kind([Flavor(name="f", cards=1)], (nic, npu))
+    assert [flavor.card for flavor in found] == ["example.com/npu"]
+    named = Flavor(name="f", cards=1, device_class="example.com/dongle")
+    assert [flavor.card for flavor in on_each_kind([named], (nic, npu))] == ["example.com/dongle"]
+
+
 def test_a_class_under_two_names_is_two_flavors() -> None:
     """Two plugins call one class by two names: a pod requests one of them."""
-    twins = (kind("c", "a.io/gpu", 80), kind("c", "b.io/vgpu", 80))
+    twins = (kind("c", "a.io/gpu", 80), kind("c", "b.io/npu", 80))
     found = [*on_each_kind([Flavor(name="f", cards=1)], twins)]
-    assert [flavor.name for flavor in found] == ["f/c/gpu", "f/c/vgpu"]
+    assert [flavor.name for flavor in found] == ["f/c/gpu", "f/c/npu"]
     assert {flavor.device_class for flavor in found} == {"c"}
 
 

@@ -17,7 +17,8 @@ _NO_CARDS = frozenset(
         "fuse", "netdevice", "macvtap", "bridge",
         # parts of a card
         "mem", "memory", "vmemory", "vmem", "gpumem", "core", "cores", "vcore", "gpucores", "percentage",
-        "shared", "share", "slice", "batch",
+        "shared", "share", "slice", "batch", "millicores", "tiles", "monitoring", "neuroncore",
+        "vgpu", "mgpu", "sgpu", "vcuda", "vnpu", "vxpu",
     }
 )  # fmt: skip
 _CARDS = re.compile(r"[abd-z]pu|accelerator|gaudi|neuron|mlu|[dhg]cu")
