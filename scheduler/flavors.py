@@ -14,7 +14,7 @@ from scheduler.overlay import OverlayError, read_overlay
 from topology.model import Flavor, Problem
 from topology.resources import MAX_AMOUNT, Resources, amount
 from topology.untyped import mapping, text
-from topology.vendors import is_of_cards
+from topology.vendors import class_name, is_of_cards
 
 Object = Mapping[str, Any]
 _T = TypeVar("_T")
@@ -118,6 +118,7 @@ def read_flavor(name: str, spec: Object, where: str) -> Flavor:
     overlay = _overlay(spec.get("overlay"), f"{where}.overlay")
     resources = _all_resources(spec, where)
     cards = _number(spec.get("cards"), f"{where}.cards", "cards")
+    named_class = _optional_text(spec.get("deviceClass"), f"{where}.deviceClass")
     named = _cards_among(resources)
     if cards is not None and named:
         raise FlavorError(
@@ -127,7 +128,7 @@ def read_flavor(name: str, spec: Object, where: str) -> Flavor:
         name=name,
         resources=resources,
         node_selector=_selector(spec.get("nodeSelector"), f"{where}.nodeSelector"),
-        device_class=_optional_text(spec.get("deviceClass"), f"{where}.deviceClass"),
+        device_class=named_class and class_name(named_class),
         min_memory_bytes=_memory(spec.get("minMemory"), f"{where}.minMemory"),
         cards=cards,
         members=_number(spec.get("members"), f"{where}.members", "pods"),

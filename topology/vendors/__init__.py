@@ -7,7 +7,7 @@ still works: ``generic`` counts any extended resource that a node advertises.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from topology.keys import DEVICE_CLASS, DEVICE_MEMORY
@@ -28,7 +28,7 @@ from topology.vendors import (
     mthreads,
     nvidia,
 )
-from topology.vendors.catalogue import Vendor
+from topology.vendors.catalogue import Vendor, like
 from topology.vendors.reading import Cards, Seen, reveal
 
 VENDORS: tuple[Vendor, ...] = (
@@ -56,6 +56,11 @@ def vendor_of(name: str) -> Vendor | None:
     return next((vendor for vendor in VENDORS if vendor.name == name), None)
 
 
+def class_name(name: str) -> str:
+    """A device class as the catalogue spells it, in whatever case a person wrote it."""
+    return name.lower() if name.lower() in _VENDOR_OF_CLASS else name
+
+
 def is_of_cards(resource: str) -> bool:
     """Whether an extended resource counts cards of some vendor, or parts of them."""
     domain, slash, _ = resource.partition("/")
@@ -70,14 +75,20 @@ def read_cards(
 ) -> tuple[Cards, tuple[Problem, ...]]:
     """The node's cards, and what is wrong with them.
 
-    ``Cards.doubt`` is set, and there is no accelerator, when the node shows the cards of two vendors, two
-    names of one vendor, or two classes: such a node must not be used for gangs.
+    ``Cards.doubt`` is set, and there is no accelerator, when the node shows the cards of two vendors (by
+    resources, or by the label of a product), two names of one vendor, or two classes: such a node must not
+    be used for gangs.
     """
+    if DEVICE_CLASS in labels:
+        labels = {**labels, DEVICE_CLASS: class_name(labels[DEVICE_CLASS])}
     seen = Seen(labels=labels, annotations=annotations, allocatable=allocatable)
-    found = [cards for vendor in VENDORS if (cards := reveal(vendor, seen))]
+    found = {vendor.name: cards for vendor in VENDORS if (cards := reveal(vendor, seen))}
     if not found:
         return _measured(_other(seen), labels, subject)
-    cards = found[0] if len(found) == 1 else Cards(doubt=f"cards of two vendors, {_names(found)}")
+    shown = [*map(_name, found.values()), *_labelled(labels, found)]
+    cards = next(iter(found.values()))
+    if len(shown) > 1:
+        cards = Cards(doubt=f"cards of two vendors, {' and '.join(shown)}")
     where, doubt = _FIELD, cards.doubt
     if cards.accelerator:
         named = cards.accelerator.device_class
@@ -137,8 +148,17 @@ def _other(seen: Seen) -> Cards:
     return Cards(accelerator=card)
 
 
-def _names(found: list[Cards]) -> str:
-    return " and ".join(
-        cards.accelerator.resource if cards.accelerator else cards.warning or cards.doubt
-        for cards in found
-    )
+def _name(cards: Cards) -> str:
+    return cards.accelerator.resource if cards.accelerator else cards.warning or cards.doubt
+
+
+def _labelled(labels: Mapping[str, str], found: Collection[str]) -> Iterator[str]:
+    """Labels with products of other vendors than those that were found: cards whose plugin is down.
+
+    A label without a domain may be anybody's, and the operator's class overrules them all.
+    """
+    for vendor in VENDORS if DEVICE_CLASS not in labels else ():
+        for key in vendor.product_labels if vendor.name not in found else ():
+            value, globs = labels.get(key, ""), vendor.products.get(key, ())
+            if "/" in key and any(like(value, glob) for glob in globs):
+                yield f"{key}={value}"

@@ -48,8 +48,10 @@ def _engine(key: str) -> Engine:
 
 # Two rings of four, no traffic between them. A half node has one.
 _910A = CardRule(counts=(1, 2, 4, 8), group=4, noun="ring", one_per_node=True)
-# Without the chip's name: legal in every generation.
+# Without the chip's name: legal in every generation. In a super-pod there is only A3, a node of more than
+# eight may be one.
 _ANY_910 = CardRule(counts=(1, 2, 4, 8, 16), group=4, noun="ring", one_per_node=True)
+_ANY_910_BIG = CardRule(counts=(1, 2, 4, 8, 16), group=4, noun="ring", whole_node=True)
 # Two rings of eight. (An even split has to take the same places of both rings; a split of five to seven of
 # each is planned as a whole ring, so that it can.)
 _BOX_16 = CardRule(
@@ -87,6 +89,8 @@ _RULES = (
     RuleRow(classes="ascend-950*", rule=_850),
     RuleRow(classes="ascend-310p", labels={ASCEND_INFER_CARD: "card-300i-duo"}, rule=_DUO),
     RuleRow(classes="ascend-310p", rule=_310P),
+    RuleRow(classes="ascend-910", labels={ASCEND_SUPER_POD: "?*"}, rule=_A3),
+    RuleRow(classes="ascend-910", cards=9, rule=_ANY_910_BIG),
     RuleRow(classes="ascend-910", rule=_ANY_910),
 )
 
@@ -122,6 +126,7 @@ VENDOR = Vendor(
             "*910B4": "ascend-910b-32gb",
             "*910B[1-4]*": "ascend-910b",  # B1, B2, B3 and B4-1
             "*910B": "ascend-910",  # also a name of the first generation
+            "*910": "ascend-910",
             "*910C*": "ascend-910c",
             "*910_93*": "ascend-910c",
             "*310P*": "ascend-310p",

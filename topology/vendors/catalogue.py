@@ -17,6 +17,11 @@ REGISTERED = "registered"
 """Instead of a label's name: the product in HAMi's register."""
 
 
+def like(text: str, glob: str) -> bool:
+    """Whether what a plugin or a person wrote matches, in whatever case it was written."""
+    return fnmatchcase(text.lower(), glob.lower())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleRow:
     """Nodes of a class like ``classes``, with such labels and at least so many cards, follow ``rule``."""
@@ -33,7 +38,7 @@ class RuleRow:
         return (
             fnmatchcase(accelerator.device_class, self.classes)
             and self.cards <= accelerator.size
-            and all(fnmatchcase(labels.get(key, ""), glob) for key, glob in self.labels.items())
+            and all(like(labels.get(key, ""), glob) for key, glob in self.labels.items())
         )
 
 

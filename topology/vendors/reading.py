@@ -12,7 +12,7 @@ from topology.keys import DEVICE_CLASS
 from topology.model import Accelerator
 from topology.resources import Resources, parse_quantity
 from topology.untyped import text
-from topology.vendors.catalogue import BESIDE, REGISTERED, RESOURCE, Vendor
+from topology.vendors.catalogue import BESIDE, REGISTERED, RESOURCE, Vendor, like
 
 _GIB = 2**30
 _PART = 3 / 4
@@ -127,7 +127,7 @@ def _count(sight: _Sight) -> int:
     vendor, units = sight.vendor, sight.seen.allocatable[sight.resource]
     for sign in vendor.sharing:
         for value in () if sight.devices and sign.by == BESIDE else sight.values(sign.by):
-            if any(fnmatchcase(value, glob) for glob in sign.globs):
+            if any(like(value, glob) for glob in sign.globs):
                 shown = value if sign.by == BESIDE else f"{sign.by}={value}"
                 raise _SharedError(f"{shown}: {sign.means}")
     if sight.devices:
@@ -168,7 +168,7 @@ def _class(sight: _Sight) -> str:
     found: dict[str, str] = {}
     for by, classes in vendor.products.items():
         value = next(iter(sight.values(by)), "")
-        name = next((name for glob, name in classes.items() if fnmatchcase(value, glob)), "")
+        name = next((name for glob, name in classes.items() if like(value, glob)), "")
         if value and name:
             found[by] = name
     best = max(found, key=lambda by: len(found[by]), default="")
@@ -188,7 +188,7 @@ def _agree(vendor: Vendor, family: str, member: str) -> bool:
 
 
 def _memory(vendor: Vendor, labels: Mapping[str, str], device_class: str) -> int | None:
-    """Bytes of one card: the product's, else those of the label."""
+    """Bytes of one card: the product's, or those of the label if it tells more (RTX 4090 of 48 GB)."""
     nominal = vendor.classes.get(device_class)
     told = next(
         filter(None, (_bytes(vendor, labels.get(key, "")) for key in vendor.memory_labels)), None
@@ -196,7 +196,7 @@ def _memory(vendor: Vendor, labels: Mapping[str, str], device_class: str) -> int
     if nominal and told and told < nominal * _GIB * _PART:
         share = f"{round(told / _GIB, 1):g} of {nominal} GiB"
         raise _SharedError(f"labels tell of {share} that a {device_class} has: they are slices")
-    return nominal * _GIB if nominal else told
+    return max((nominal or 0) * _GIB, told or 0) or None
 
 
 def _bytes(vendor: Vendor, label: str) -> int | None:
