@@ -22,6 +22,9 @@ from topology.untyped import mapping, seconds, sequence, strings, text
 
 Object = Mapping[str, Any]
 
+CLAIMS = "spec.resourceClaims"
+_CLAIMS_UNREAD = "claims of pods that do not exist yet cannot be planned"
+
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 MAX_ANNOTATION = 32_768
@@ -77,6 +80,10 @@ class Pod:
     """Numbers of the cards that it holds on its node; empty where nobody says which."""
     card_ids: tuple[str, ...] = ()
     """Their identifiers, where these are known instead."""
+    claims: tuple[str, ...] = ()
+    """For each of its resource claims the name of the template; empty for a claim that is named itself."""
+    claimed: Resources = Resources()
+    """What ``request`` has because of them. Until ``device_claims`` has looked them up they are a problem."""
     priority: int = 0
     priority_class: str | None = None
     """Class whose value ``priority`` is to be; None when the API server has resolved it."""
@@ -118,6 +125,11 @@ def read_pod(obj: Object) -> Pod:
     constraints, selectors, more = read_constraints(spec, namespace, labels)
     annotations, too_long = _annotations(metadata)
     scheduled, refusal = _scheduled(status)
+    claims = tuple(
+        text(mapping(claim).get("resourceClaimTemplateName"))
+        for claim in sequence(spec.get("resourceClaims"))
+    )
+    unread = [(CLAIMS, _CLAIMS_UNREAD)] if claims else []
     priority = spec.get("priority")
     return Pod(
         namespace=namespace,
@@ -147,12 +159,13 @@ def read_pod(obj: Object) -> Pod:
         scheduling_group=text(mapping(spec.get("schedulingGroup")).get("podGroupName")),
         cards=cards_held(mapping(metadata.get("annotations"))) if spec.get("nodeName") else (),
         card_ids=cards_named(mapping(metadata.get("annotations"))) if spec.get("nodeName") else (),
+        claims=claims,
         scheduler_name=text(spec.get("schedulerName")) or "default-scheduler",
         written=rewrite.written(obj),
         template="" if spec.get("nodeName") else rewrite.template(obj),
         problems=tuple(
             Problem(subject=f"Pod {namespace}/{name}", field=where, message=message)
-            for where, message in (*wrong, *more, *too_long)
+            for where, message in (*wrong, *more, *too_long, *unread)
         ),
     )
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from scheduler.card_index import CardIndex
+from scheduler.device_claims import KINDS as CLAIM_KINDS
+from scheduler.device_claims import DeviceClaims
 from scheduler.flavors import FlavorObject, read_flavor_object
 from scheduler.fleet import CONFIG_MAP, NODE_TOPOLOGY, OF_THE_NETWORK, Fleet
 from scheduler.foreign import KINDS as FOREIGN_KINDS
@@ -64,6 +66,7 @@ class ClusterState(Forkable):
         self._states: dict[str, NodeState] = {}
         self._flavors: dict[str, FlavorObject] = {}
         self._cards = CardIndex()
+        self._devices = DeviceClaims()
         self._priorities = Priorities()
         self._residencies = Residencies()
         self._uid_of: dict[tuple[str, str], str] = {}
@@ -96,6 +99,8 @@ class ClusterState(Forkable):
             self.generation += self._fleet.take(kind, obj, verb == "DELETED")
         elif kind in FOREIGN_KINDS and _name(obj):
             self._take_foreign(kind, obj, verb == "DELETED")
+        elif kind in CLAIM_KINDS and _name(obj):
+            self._take_devices(kind, obj, verb == "DELETED")
 
     def replace(self, kind: str, objects: Iterable[Object]) -> None:
         """Take all objects of a kind, after a relist: those that are not among them are gone."""
@@ -121,6 +126,8 @@ class ClusterState(Forkable):
             return self._fleet.known(kind)
         if kind in CACHE_KINDS:
             return self._residencies.names(kind)
+        if kind in CLAIM_KINDS:
+            return self._devices.names(kind)
         names: Iterable[str] = {
             "Namespace": self.namespaces.keys(),
             "Flavor": self._flavors.keys(),
@@ -147,7 +154,8 @@ class ClusterState(Forkable):
         self.generation += 1
 
     def _valued(self, pod: Pod) -> Pod:
-        """The pod with the value of its PriorityClass."""
+        """The pod with the value of its PriorityClass and the cards of its claims."""
+        pod = self._devices.pod(pod)
         if pod.priority_class is None:
             return pod
         return replace(pod, priority=self._priorities.value(pod.priority_class))
@@ -183,7 +191,16 @@ class ClusterState(Forkable):
             self._add_pod(self._valued(pod))
 
     def _take_node(self, obj: Object, deleted: bool) -> None:
-        self.generation += self._fleet.take_node(obj, deleted)
+        self.generation += self._fleet.take_node(self._devices.node(obj, deleted), deleted)
+
+    def _take_devices(self, kind: str, obj: Object, deleted: bool) -> None:
+        found = self._devices.take(kind, obj, deleted)
+        if found is not None:
+            for node in found[0]:
+                self._take_node(node, deleted=False)
+            if found[1]:
+                self._read_pods_again(pod for pod in self.pods.values() if pod.claims)
+            self.generation += 1
 
     def _note(self, subject: str, problems: tuple[Problem, ...]) -> None:
         self._wrong.pop(subject, None)

@@ -350,6 +350,11 @@ GANG_ANNOTATIONS = frozenset(
 )  # fmt: skip
 """With ``GANG_LABELS``: what in anybody's pod template makes its pods members of a gang."""
 
+# Kubernetes, dynamic resource allocation - KEP-5004; NVIDIA's driver
+RESOURCE_GROUP = "resource.k8s.io"
+DEVICE_CLASS_RESOURCE = "deviceclass.resource.kubernetes.io/"  # then the name of a DeviceClass
+DRA_NVIDIA = "gpu.nvidia.com"
+
 # Kubernetes: where the pod of a service account's token runs, in the answer to a TokenReview (KEP 4193)
 TOKEN_NODE = "authentication.kubernetes.io/node-name"
 TOKEN_NODE_UID = "authentication.kubernetes.io/node-uid"

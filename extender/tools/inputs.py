@@ -12,6 +12,7 @@ from typing import Any
 
 from extender.tools.documents import InputError, read_objects
 from scheduler import keys, snapshot_json
+from scheduler.device_claims import KINDS as CLAIM_KINDS
 from scheduler.flavors import read_flavor_object
 from scheduler.fleet import CONFIG_MAP, HYPER_NODE, KAI_TOPOLOGY, TOPOLOGY
 from scheduler.foreign import KINDS as FOREIGN_KINDS
@@ -42,7 +43,7 @@ READ_KINDS: Mapping[tuple[str, str], str] = {
     (keys.GROUP, "NodeTopology"): "NodeTopology",
     **{
         (name.partition(".")[2], name.partition(".")[0]): name
-        for name in (*FOREIGN_KINDS, *CACHE_KINDS)
+        for name in (*FOREIGN_KINDS, *CACHE_KINDS, *CLAIM_KINDS)
         if "." in name
     },
 }

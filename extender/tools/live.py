@@ -18,6 +18,7 @@ from scheduler.kube.client import ApiError, KubeClient
 from scheduler.kube.resources import (
     CACHES,
     CONFIG_MAPS,
+    DEVICES,
     FLAVORS,
     FOREIGN,
     GANGS,
@@ -52,6 +53,7 @@ def objects(args: argparse.Namespace) -> list[Object]:
         HYPER_NODES,
         *FOREIGN,
         *CACHES,
+        *DEVICES,
     )
 
     async def read(client: KubeClient) -> list[Object]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from scheduler import foreign
+from scheduler import device_claims, foreign
 from scheduler.fleet import OF_THE_NETWORK
 from scheduler.keys import GROUP, VERSION
 from topology import caches
 from topology.caches import fluid, kserve, manta, ome
-from topology.keys import KAI_TOPOLOGY_GROUP, KUEUE_GROUP, VOLCANO_TOPOLOGY_GROUP
+from topology.keys import (
+    KAI_TOPOLOGY_GROUP,
+    KUEUE_GROUP,
+    RESOURCE_GROUP,
+    VOLCANO_TOPOLOGY_GROUP,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,7 @@ class Resource:
     def name(self) -> str:
         """The name under which ``ClusterState`` knows the kind."""
         full = f"{self.kind}.{self.group}"
-        kinds = (foreign.KINDS, caches.KINDS, OF_THE_NETWORK)
+        kinds = (foreign.KINDS, caches.KINDS, OF_THE_NETWORK, device_claims.KINDS)
         return full if any(full in known for known in kinds) else self.kind
 
     @property
@@ -139,6 +144,16 @@ CACHES = tuple(
     for name, plural, versions, namespaced in _CACHES
 )
 """What sources of caches read, each only where the cluster serves it."""
+
+DEVICES = tuple(
+    Resource(kind=kind, plural=f"{kind.lower()}{ending}", group=RESOURCE_GROUP, namespaced=named)
+    for kind, ending, named in (
+        ("ResourceSlice", "s", False),
+        ("DeviceClass", "es", False),
+        ("ResourceClaimTemplate", "s", True),
+    )
+)
+"""Dynamic resource allocation, v1 (Kubernetes 1.34 and newer), only where the cluster serves it."""
 
 SYSTEM_NAMESPACE = "kube-system"
 SCHEDULER_LEASE = "kube-scheduler"

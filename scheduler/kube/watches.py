@@ -18,6 +18,7 @@ from scheduler.kube.reflector import (
 from scheduler.kube.resources import (
     CACHES,
     CONFIG_MAPS,
+    DEVICES,
     FLAVORS,
     FOREIGN,
     GANGS,
@@ -57,7 +58,7 @@ def standard_sources(
         Source(resource=GANGS),
         Source(resource=TOPOLOGIES, optional=True),
         Source(resource=NODE_TOPOLOGIES, optional=True),
-        *(Source(resource=resource, optional=True) for resource in CACHES),
+        *(Source(resource=resource, optional=True) for resource in (*CACHES, *DEVICES)),
         Source(resource=KAI_TOPOLOGIES, optional=True),
         Source(resource=HYPER_NODES, optional=True),
         Source(
