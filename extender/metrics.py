@@ -124,6 +124,7 @@ CAUSES: Mapping[str, str] = {
     "is not ready": "node_not_ready",
     "reached the barrier": "late",
     "not at the barrier": "late",
+    "was not bound": "late",
     "bound in part": "partial",
     "could not be bound": "binding_failed",
 }

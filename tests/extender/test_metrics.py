@@ -108,6 +108,7 @@ def test_gauges_show_the_moment_of_the_reading() -> None:
         ("node n1 is cordoned", "node_cordoned"),
         ("node n1 is not ready", "node_not_ready"),
         ("3 of 8 members reached the barrier within 60 s", "late"),
+        ("pod p-0 was not bound to n1 within 60 s", "late"),
         ("the gang has been bound in part for 20 s", "partial"),
         ("kube-scheduler's own filters refused node n1 for pod p-0", "refused"),
         ("pod p-0 could not be bound to n1: Conflict", "binding_failed"),
