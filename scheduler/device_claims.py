@@ -1,4 +1,11 @@
-"""What ResourceSlices add to nodes, and what claims add to pods. A part of ``ClusterState``."""
+"""What ResourceSlices add to nodes, and what claims add to pods. A part of ``ClusterState``.
+
+Members carry the membership resources. Where devices stand behind the name of an extended resource,
+kube-scheduler refuses pods with any other extended resource that the node does not advertise, also one that is
+``ignoredByScheduler`` (k8s.io/kubernetes, ``filterExtendedResources`` of its plugin dynamicresources). So a node
+that does not advertise these, be it with an amount of 0, gives its devices to claims only, and members that ask
+by name must go elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scheduler.fork import Forkable
+from scheduler.keys import CLAIMS_ONLY, SYNTHETIC_RESOURCES
+from scheduler.model import NodeTerm, Requirement
 from scheduler.pods import CLAIMS, Pod
 from topology import dra
 from topology.keys import RESOURCE_GROUP
@@ -21,6 +30,8 @@ DEVICE_CLASS = f"DeviceClass.{RESOURCE_GROUP}"
 TEMPLATE = f"ResourceClaimTemplate.{RESOURCE_GROUP}"
 KINDS = frozenset({SLICE, DEVICE_CLASS, TEMPLATE})
 
+_ELSEWHERE = Requirement(key=CLAIMS_ONLY, operator="DoesNotExist")
+_ALONE = (NodeTerm(labels=(_ELSEWHERE,)),)
 _RULE = "Muster plans claims from templates with one request for a number of devices of one class"
 
 
@@ -115,10 +126,14 @@ class DeviceClaims(Forkable):
             for where in ("allocatable", "capacity")
         }
         labels = {**(dra.labels(devices) if found else {}), **strings(metadata.get("labels"))}
+        told = mapping(status.get("allocatable"))
+        if any(_unsaid(told, name) for name in found) and not told.keys() >= SYNTHETIC_RESOURCES:
+            labels[CLAIMS_ONLY] = "true"
         return {**obj, "metadata": {**metadata, "labels": labels}, "status": {**status, **amounts}}
 
     def pod(self, pod: Pod) -> Pod:
         """The pod with the cards of its claims in its request, and what cannot be planned as a problem."""
+        pod = self._by_name(pod)
         if not pod.claims:
             return pod
         total, wrong = Resources(), []
@@ -136,6 +151,23 @@ class DeviceClaims(Forkable):
             problems=(*(p for p in pod.problems if p.field != CLAIMS), *wrong),
         )
 
+    def _by_name(self, pod: Pod) -> Pod:
+        """The pod with the rule about nodes whose devices can only be claimed, if it asks by name."""
+        asked = pod.request - pod.claimed
+        wants = pod.node is None and any(asked[c.resource] > 0 for c in self._classes.values())
+        affinity = _own(pod.constraints.node_affinity)
+        if wants and affinity is None:
+            affinity = _ALONE
+        elif wants and affinity:
+            affinity = tuple(
+                # An empty term takes no node, and must not begin to.
+                replace(t, labels=(*t.labels, _ELSEWHERE)) if t.labels or t.fields else t
+                for t in affinity
+            )
+        if affinity == pod.constraints.node_affinity:
+            return pod
+        return replace(pod, constraints=replace(pod.constraints, node_affinity=affinity))
+
     def _devices(self, namespace: str, template: str) -> Resources | str:
         if not template:
             return "a ResourceClaim is named that pods may share"
@@ -150,6 +182,21 @@ class DeviceClaims(Forkable):
         if device_class.tests is None:
             return f"the selectors of DeviceClass {found[0]} are more than comparisons joined by &&"
         return Resources({device_class.resource: found[1]})
+
+
+def _own(affinity: tuple[NodeTerm, ...] | None) -> tuple[NodeTerm, ...] | None:
+    """The node affinity without our rule."""
+    if affinity is None or affinity == _ALONE:
+        return None
+    return tuple(
+        replace(term, labels=tuple(item for item in term.labels if item != _ELSEWHERE))
+        for term in affinity
+    )
+
+
+def _unsaid(told: Mapping[str, Any], name: str) -> bool:
+    """Whether a device plugin gives the node none of these cards."""
+    return str(told.get(name, "0")) == "0"
 
 
 def _more(told: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, str]:

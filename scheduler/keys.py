@@ -78,6 +78,9 @@ PLACE = f"{GROUP}/place"
 PLACE_OF = f"{GROUP}/place-of"
 """``namespace/name`` of the gang whose place it is."""
 
+CLAIMS_ONLY = f"{GROUP}/claims-only"
+"""Label that nodes have in our picture alone: their devices can be claimed, and not asked for by name."""
+
 LEASE = "muster-planner"
 WEBHOOK = "muster-flavors"
 """Name of the webhook's configuration; the API server calls webhooks in the order of names."""

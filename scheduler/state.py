@@ -199,7 +199,8 @@ class ClusterState(Forkable):
             for node in found[0]:
                 self._take_node(node, deleted=False)
             if found[1]:
-                self._read_pods_again(pod for pod in self.pods.values() if pod.claims)
+                pods = self.pods.values()
+                self._read_pods_again(pod for pod in pods if pod.claims or pod.node is None)
             self.generation += 1
 
     def _note(self, subject: str, problems: tuple[Problem, ...]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scheduler import keys
 from tests.e2e.rig import Rig
 from topology.keys import DRA_NVIDIA, NVIDIA_GPU, RESOURCE_GROUP
 
@@ -85,9 +86,15 @@ def test_claims_are_allocated_before_the_gang_is_bound(devices: Rig) -> None:
 
 
 def test_an_extended_resource_may_be_backed_by_devices(devices: Rig) -> None:
-    """KEP-5004: pods ask for the plugin's resource, and no node's status has any."""
+    """KEP-5004: pods ask for the plugin's resource, and no node's status has any. kube-scheduler demands that
+    the node knows the membership resources: until then the gang waits with a reason, and is not tried."""
     rig = devices
     rig.gang("g", 4, gpus=2)
+    rig.wait_phase("g", "Waiting", reason="NoNodes")
+    amounts = dict.fromkeys(keys.SYNTHETIC_RESOURCES, "0")
+    for node in rig.nodes:
+        status = {"capacity": amounts, "allocatable": amounts}
+        rig.cluster.api.patch(f"/api/v1/nodes/{node}/status", {"status": status})
     places = rig.wait_bound("g", 4)
     assert sorted(places.values()) == sorted(2 * rig.nodes)
     assert all(pod["status"]["extendedResourceClaimStatus"] for pod in rig.pods("g"))

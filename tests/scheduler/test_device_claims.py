@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scheduler.device_claims import DEVICE_CLASS, SLICE, TEMPLATE
-from scheduler.keys import GANG, GANG_SIZE
+from scheduler.keys import GANG, GANG_SIZE, RESOURCE_BIND, RESOURCE_MEMBER
 from scheduler.pods import read_pod
 from scheduler.policy import Policy
 from scheduler.solve import solve
@@ -144,3 +144,52 @@ def test_claims_that_cannot_be_planned_say_why(
 def test_claims_of_pods_to_come_are_not_forgotten() -> None:
     """A pod that only is expected has nobody to look its claims up: a problem, not a pod without cards."""
     assert [problem.field for problem in read_pod(pod("p")).problems] == ["spec.resourceClaims"]
+
+
+def by_name(**spec: Any) -> Object:
+    """A member that asks for the plugin's resource."""
+    member = pod("p")
+    limits = {NVIDIA_GPU: "4"}
+    member["spec"] = {"containers": [{"name": "c", "resources": {"limits": limits}}], **spec}
+    return member
+
+
+def placed(*objects: tuple[str, Object]) -> bool:
+    """Whether the one gang of the cluster gets its places."""
+    (assignment,) = solve(state(*objects).snapshot(), Policy()).assignments
+    return assignment.placed
+
+
+@pytest.mark.parametrize(
+    ("advertised", "fits"),
+    [
+        ({}, False),
+        ({RESOURCE_MEMBER: "0"}, False),
+        ({RESOURCE_MEMBER: "0", RESOURCE_BIND: "0"}, True),
+        ({NVIDIA_GPU: "8"}, True),  # of a device plugin
+    ],
+)
+def test_members_that_ask_by_name_need_nodes_that_know_their_resources(
+    advertised: dict[str, str], fits: bool
+) -> None:
+    """kube-scheduler refuses them elsewhere for the membership resources; claims are placed on all."""
+    there = (("Node", node(**advertised)), *OBJECTS[1:4])
+    for order in permutations((*there, ("Pod", by_name()))):
+        assert placed(*order) == fits
+    assert placed(*there, ("Pod", pod("p")))
+
+
+def test_the_rule_about_names_goes_with_the_class() -> None:
+    """It stands beside the pod's own node affinity, for each alternative, and leaves no trace."""
+    expressions = [{"key": "a", "operator": "Exists"}]
+    terms = [{"matchExpressions": expressions}, {}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    for spec in ({}, {"affinity": {"nodeAffinity": required}}):
+        plain = state(("Pod", by_name(**spec))).pods["p"]
+        found = state((DEVICE_CLASS, GPUS), ("Pod", by_name(**spec)))
+        changed = found.pods["p"].constraints.node_affinity
+        assert changed is not None
+        assert [len(term.labels) for term in changed] == ([2, 0] if spec else [1])
+        found.apply(DEVICE_CLASS, "MODIFIED", {**GPUS, "metadata": {"name": "gpu", "labels": {}}})
+        found.apply(DEVICE_CLASS, "DELETED", GPUS)
+        assert found.pods["p"] == plain
