@@ -1,10 +1,10 @@
 """What ResourceSlices add to nodes, and what claims add to pods. A part of ``ClusterState``.
 
 Members carry the membership resources. Where devices stand behind the name of an extended resource,
-kube-scheduler refuses pods with any other extended resource that the node does not advertise, also one that is
-``ignoredByScheduler`` (k8s.io/kubernetes, ``filterExtendedResources`` of its plugin dynamicresources). So a node
-that does not advertise these, be it with an amount of 0, gives its devices to claims only, and members that ask
-by name must go elsewhere.
+kube-scheduler refuses pods with any other extended resource that the node does not advertise, also one that
+is ``ignoredByScheduler`` (k8s.io/kubernetes, ``filterExtendedResources`` of its plugin dynamicresources). So a
+node that does not advertise these, be it with an amount of 0, gives its devices to claims only, and members
+that ask by name must go elsewhere.
 """
 
 from __future__ import annotations
