@@ -2,8 +2,8 @@
 
 Members carry the membership resources. Where devices stand behind the name of an extended resource,
 kube-scheduler refuses pods with any other extended resource that the node does not advertise, also one that
-is ``ignoredByScheduler`` (k8s.io/kubernetes, ``filterExtendedResources`` of its plugin dynamicresources). So a
-node that does not advertise these, be it with an amount of 0, gives its devices to claims only, and members
+is ``ignoredByScheduler`` (k8s.io/kubernetes, ``filterExtendedResources`` of its plugin dynamicresources). So
+a node that does not advertise these, be it with an amount of 0, gives its devices to claims only, and members
 that ask by name must go elsewhere.
 """
 
