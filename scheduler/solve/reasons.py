@@ -4,7 +4,7 @@ does not change from cycle to cycle while nothing changes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from scheduler.model import Code, Gang, GangAssignment, PassedOver, PodSet, Reason
@@ -16,7 +16,7 @@ from scheduler.solve.lack import Lack
 from scheduler.solve.one import Settled, settle
 from scheduler.solve.problem import Problem
 from scheduler.solve.variants import as_on, variant
-from topology.model import Flavor, Node
+from topology.model import HOST, Flavor, Node
 
 TEXT_LIMIT = 1000
 """Characters of an event's message that Kubernetes keeps are 1,024; a Gang status shows the same text."""
@@ -241,7 +241,7 @@ def explain(gang: Gang, assignment: GangAssignment) -> str:
     parts += [
         f"{item.flavor} passed over: {item.reason.message}" for item in assignment.passed_over
     ]
-    return clipped("; ".join((*parts, *_sent(assignment), *gang.notes)))
+    return clipped("; ".join((*parts, *gang.notes)))
 
 
 def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
@@ -260,19 +260,25 @@ def _placed(gang: Gang, assignment: GangAssignment, running: int) -> str:
     levels = [item for item in assignment.domains.items() if len(item[1]) <= _NAMES]
     for level, names in levels[-1:] or list(assignment.domains.items())[:1]:
         text += f", in {level} {listed(names)}"
+    text += _sent(assignment)
     if assignment.load_seconds is not None:
         text += f"; loads its model in {assignment.load_seconds} s"
         text += f" ({assignment.load_elsewhere})" if assignment.load_elsewhere else ""
     return text
 
 
-def _sent(assignment: GangAssignment) -> Iterator[str]:
-    """What goes over the network, where members stand on several nodes."""
+def _sent(assignment: GangAssignment) -> str:
+    """What goes over the network, where neighbours in rank stand in different domains."""
     traffic = assignment.traffic
-    if traffic is not None and traffic.milliseconds:
-        crossed = [f"{count} {level}" for level, count in traffic.crossings.items() if count]
-        where = f", ranks cross {' and '.join(crossed)} boundaries" if crossed else ""
-        yield f"{traffic.milliseconds} ms of network for a long prompt{where}"
+    crossed = [
+        f"{count} {level} {'boundary' if count == 1 else 'boundaries'}"
+        for level, count in (traffic.crossings.items() if traffic else ())
+        if count and level != HOST
+    ]
+    if traffic is None or not crossed:
+        return ""
+    where = " and ".join(crossed)
+    return f", ranks cross {where} ({traffic.milliseconds} ms of network for a long prompt)"
 
 
 def _next(gang: Gang, assignment: GangAssignment) -> str:

@@ -115,7 +115,7 @@ def test_the_random_fabrics_are_of_all_sorts() -> None:
     for network, (known, costs) in FABRICS.items():
         pictures = [thrown(Random(seed), known) for seed in range(SEEDS)]
         bests = [min(scored(picture, costs), default=None) for picture in pictures]
-        found[network] = [best and best[-1] for best in bests]
+        found[network] = [None if best is None else best[-1] for best in bests]
     assert {None, 0} < set(found["unknown"])
     assert max(one or 0 for one in found["unknown"]) > 76
     assert found["unknown"] != found["narrow leaves"] != found["narrow spines"]
