@@ -25,6 +25,7 @@ PLENTY = 1 << 40
 """What a node has of a column that is not about it."""
 FREE, UNKNOWN = -1, -2
 """In ``Homes.of``."""
+_SET = " free cards in one "
 NOWHERE = "no known scale-up domain"
 """Name of the home where no node has a known one."""
 
@@ -57,6 +58,15 @@ class Column:
             return units[self.rule.sizes.index(self.size)]
         asks = any(podset.request[name] for name in self.resources)
         return int(gang.key == self.gang and asks)
+
+
+def telling(missing: Mapping[str, int]) -> dict[str, int]:
+    """What a member lacks (name -> amount, columns in order), of sets of cards only the largest.
+
+    The cards of one pod are items of one size: whoever finds the largest sets has the smaller ones in them.
+    """
+    last = {name.partition(_SET)[2] or name: name for name in missing}
+    return {name: missing[name] for name in last.values()}
 
 
 def several(gang: Gang, resource: str) -> bool:
@@ -199,7 +209,7 @@ def _groups(snapshot: Snapshot, fleet: Fleet, ruled: _Ruled) -> Iterator[Column]
             free = np.full(len(snapshot.nodes), PLENTY, dtype=np.int64)
             free[nodes] = [room[position] for _, room in found]
             yield Column(
-                name=f"set of {size} free cards in one {rule.noun} of {device_class}",
+                name=f"set of {size}{_SET}{rule.noun} of {device_class}",
                 free=free,
                 device_class=device_class,
                 resource=resource,

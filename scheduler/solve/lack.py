@@ -12,7 +12,7 @@ from scheduler.match import BoolArray, Cause, Fleet, IntArray
 from scheduler.model import Code, Gang, PodSet, Reason
 from scheduler.ratio import start
 from scheduler.snapshot import Snapshot
-from scheduler.solve.cards import NOWHERE
+from scheduler.solve.cards import NOWHERE, telling
 from scheduler.solve.problem import Form, GangRow, Option, Problem, Role
 from topology.resources import CPU, MEMORY, PODS
 
@@ -197,7 +197,8 @@ class Lack:
         short = np.maximum(look.role.request[needs] - left[:, needs], 0)
         nearest = int((short / look.role.request[needs]).sum(axis=1).argmin())
         names = [self._problem.resources[resource] for resource in needs]
-        missing = {name: int(n) for name, n in zip(names, short[nearest], strict=True) if n}
+        lacks = {name: int(n) for name, n in zip(names, short[nearest], strict=True) if n}
+        missing = telling(lacks)
         shown = " and ".join(_amount(name, amount) for name, amount in missing.items())
         return missing, f"the closest node lacks {shown} for one more"
 

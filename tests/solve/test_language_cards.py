@@ -78,6 +78,17 @@ def test_free_cards_of_two_rings_are_not_one_ring() -> None:
     assert waits(decide(drawn, pod("two", 2)), "two") is None
 
 
+def test_of_sets_of_cards_the_largest_is_named() -> None:
+    """910A with one whole ring: a pod of eight lacks a ring, and not also the two pairs in it."""
+    plan = decide(busy(fleet("r1(n1@910a)"), "n1", 1, 1), pod("eight", 8))
+    reason = answer(plan, "eight").reason
+    assert reason is not None
+    assert (
+        "lacks 2 huawei.com/Ascend910 and 2 sets of 4 free cards in one ring of ascend-910a for one"
+        in reason.message
+    )
+
+
 def test_new_pods_are_packed_into_rings_together() -> None:
     """A two and a four fit beside a two, wherever it is; two fours do not."""
     drawn = busy(fleet("r1(n1@910a)"), "n1", 2)
