@@ -107,6 +107,8 @@ class Vendor:
     memory_labels: tuple[str, ...] = ()
     memory_unit: str = ""
     """Unit of a memory label's bare number, e.g. ``Mi``."""
+    memory_parts: Mapping[str, int] = field(default_factory=dict)
+    """Resource that counts parts of all cards' memory -> MiB of a part; read beside one of ``counts``."""
     scale_up: str = ""
     """Label of the NVLink or super-pod domain."""
     rules: tuple[RuleRow, ...] = ()

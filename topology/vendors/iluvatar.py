@@ -2,11 +2,11 @@
 
 Sources: Deep-Spark/ix-device-plugin README.md (time-slicing, split boards) and pkg/kube (hand-off);
 Deep-Spark/ix-feature-discovery README.md (labels); Project-HAMi/HAMi pkg/device/iluvatar/device.go and
-charts/hami/templates/scheduler/device-configmap.yaml (names, a vCore is 1 % of a card).
+charts/hami/templates/scheduler/device-configmap.yaml (names, a vCore is 1 % of a card, a vMem 256 MiB).
 
 A BI-V150 is a board of two chips of 32 GiB. The plugin advertises boards, or with ``splitboard`` chips;
 ixsmi calls a chip BI-V150S, and such units count as cards of 32 GiB, never as boards. Other memory is what
-the label says, since no size is published.
+the label or the vMem says, since no size is published.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from topology.keys import (
     ILUVATAR_PRODUCT,
     ILUVATAR_VCORE,
     ILUVATAR_VGPU,
+    ILUVATAR_VMEM,
     PREDICATE_TIME,
 )
 from topology.vendors.catalogue import RESOURCE, Engine, HandOff, Vendor
@@ -53,6 +54,7 @@ VENDOR = Vendor(
     memory_labels=(ILUVATAR_MEMORY_MIB,),
     memory_unit="Mi",
     counts={ILUVATAR_COUNT: 1, **dict.fromkeys(ILUVATAR_VCORE, 100)},
+    memory_parts=dict.fromkeys(ILUVATAR_VMEM, 256),
     slots=ILUVATAR_VGPU,
     registers=HAMI_ILUVATAR,
     handoff=HandOff(

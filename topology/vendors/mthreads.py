@@ -1,9 +1,9 @@
 """Moore Threads: the vendor's cloud native toolkit and HAMi.
 
-Sources: Project-HAMi/HAMi pkg/device/mthreads/device.go (names; a card has 16 sgpu-cores; MTT S4000: 48 GiB;
-annotations of the pod) and pull request 2988 (``gpu`` for whole cards; S5000: 80 GiB);
-MooreThreads/vllm-musa README.md. Labels of nodes are not published: the operator names the class with our
-label.
+Sources: Project-HAMi/HAMi pkg/device/mthreads/device.go (names; a card has 16 sgpu-cores, an sgpu-memory
+is 512 MiB; MTT S4000: 48 GiB; annotations of the pod) and pull request 2988 (``gpu`` for whole cards; S5000:
+80 GiB); MooreThreads/vllm-musa README.md. Labels of nodes are not published: the operator names the class
+with our label.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from topology.keys import (
     MTHREADS_CORE,
     MTHREADS_DEVICES,
     MTHREADS_GPU,
+    MTHREADS_MEMORY,
     MTHREADS_NODE,
     MTHREADS_TIME,
     MTHREADS_VGPU,
@@ -23,6 +24,7 @@ VENDOR = Vendor(
     resources=(MTHREADS_GPU, MTHREADS_VGPU),
     classes={"mthreads-s4000": 48, "mthreads-s5000": 80},
     counts={MTHREADS_CORE: 16},
+    memory_parts={MTHREADS_MEMORY: 512},
     handoff=HandOff(
         devices={MTHREADS_DEVICES: "{index}"},
         time=MTHREADS_TIME,

@@ -93,7 +93,7 @@ def reveal(vendor: Vendor, seen: Seen) -> Cards | None:
                 resource=resource,
                 count=count,
                 installed=len(sight.devices) or slots,  # else what the node's capacity says
-                memory_bytes=_memory(vendor, seen.labels, device_class),
+                memory_bytes=_memory(vendor, seen.labels, device_class) or _parts(vendor, seen),
             ),
             scale_up=seen.labels.get(vendor.scale_up) or None,
         )
@@ -197,6 +197,13 @@ def _memory(vendor: Vendor, labels: Mapping[str, str], device_class: str) -> int
         share = f"{round(told / _GIB, 1):g} of {nominal} GiB"
         raise _SharedError(f"labels tell of {share} that a {device_class} has: they are slices")
     return max((nominal or 0) * _GIB, told or 0) or None
+
+
+def _parts(vendor: Vendor, seen: Seen) -> int | None:
+    """Bytes of one card as the parts of all cards tell them."""
+    cards, _ = min(_told(vendor, seen), default=(0, ""))
+    total = sum(seen.allocatable[name] * mib for name, mib in vendor.memory_parts.items()) << 20
+    return total // cards or None if cards else None
 
 
 def _bytes(vendor: Vendor, label: str) -> int | None:
