@@ -12,7 +12,13 @@ import yaml
 
 from simulations.controlplane import Binaries, Cluster, KubectlFailed, Workloads, temporary_cluster
 from simulations.controlplane.workloads import webhooks
-from tests.controlplane.record import FOLDER, WITH_NODES, WITHOUT_NODES, record_all
+from tests.controlplane.record import (
+    FOLDER,
+    WITH_NODES,
+    WITH_SLICES,
+    WITHOUT_NODES,
+    record_all,
+)
 from topology import keys
 
 CASES = [case.name for case in (*WITHOUT_NODES, *WITH_NODES)]
@@ -232,6 +238,7 @@ webhooks:
 def test_every_record_has_its_manifest() -> None:
     """A record without the file that it came from could not be made again."""
     records = {path.stem for path in FOLDER.glob("*.json")}
-    assert records == set(CASES)
-    for case in CASES:
+    cases = {*CASES, *(case.name for case in WITH_SLICES)}
+    assert records == cases
+    for case in cases:
         assert list(yaml.safe_load_all((FOLDER / f"{case}.yaml").read_text()))
