@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 
 from scheduler import keys
 from scheduler.foreign import CONTROLLER_REVISION, STATEFUL_SET
@@ -112,5 +113,11 @@ class Watches:
         return tuple(r.source.resource.name for r in self.reflectors if not r.synced.is_set())
 
     def counters(self) -> dict[str, Counters]:
-        """Counters by kind."""
-        return {r.source.resource.name: r.counters for r in self.reflectors}
+        """Counters by kind, those of several sources of a kind together."""
+        found: dict[str, Counters] = {}
+        for reflector in self.reflectors:
+            total = found.setdefault(reflector.source.resource.name, Counters())
+            for item in fields(Counters):
+                more = getattr(reflector.counters, item.name)
+                setattr(total, item.name, getattr(total, item.name) + more)
+        return found
