@@ -31,6 +31,7 @@ from topology.keys import LWS_EXCLUSIVE
 from topology.model import Flavor
 from topology.resources import Resources
 from topology.untyped import mapping, remembered, text
+from topology.vendors import is_of_cards
 
 Object = Mapping[str, Any]
 Roles = Mapping[str, Sequence[Pod]]
@@ -146,14 +147,18 @@ def _foreseen(pod: Pod, flavor: Flavor | None) -> Pod:
 def with_variants(gang: Gang, by_role: Roles, objects: ForeignObjects, *, rewrites: bool) -> Gang:
     """The gang with a variant for each flavor that needs other pods, and the flavor of its present ones.
 
-    Without ``rewrites`` nobody writes pods: such flavors are left to be refused for their resources.
+    Without ``rewrites`` nobody writes pods: such flavors are left to be refused for their resources. Only
+    pods that nobody has made yet and that name no cards, as in files for ``muster plan``, are taken to be
+    written for cards of any vendor: they mean nothing without that.
     """
     pods = [pod for role in by_role.values() for pod in role]
     now = next((pod.written for pod in pods if pod.uid and pod.written), None)
     gang = replace(gang, written=now)
-    if not rewrites or not any(podset.pending for podset in gang.podsets):
+    if not any(podset.pending for podset in gang.podsets):
         return gang
-    found = (_variant(gang, flavor, by_role, objects) for flavor in gang.flavors)
+    neutral = not any(_exists(pod) or any(map(is_of_cards, pod.request)) for pod in pods)
+    flavors = [flavor for flavor in gang.flavors if rewrites or (neutral and flavor.card)]
+    found = (_variant(gang, flavor, by_role, objects) for flavor in flavors)
     return replace(gang, variants=tuple(variant for variant in found if variant is not None))
 
 

@@ -218,6 +218,19 @@ def test_without_the_webhook_the_pods_own_request_must_agree() -> None:
     assert none is not None and none.code is Code.RESOURCES_DIFFER
 
 
+def test_pods_that_nobody_has_made_yet_are_taken_to_be_written() -> None:
+    """Files for ``muster plan`` need not show the webhook to ask what cards of any vendor would do."""
+    new = neutral(0, gang_size="1")
+    del new["metadata"]["uid"], new["metadata"]["ownerReferences"]
+    found = planned(state_of(*FLEET, new, rewrites=False))
+    assert (found.flavor, found.slots[0].node) == ("big/ascend-910b", "a")
+    # Who names cards gets these: their number must be the flavor's.
+    spec = new["spec"]["containers"][0]["resources"]
+    spec["requests"] = spec["limits"] = {NVIDIA_GPU: "4"}
+    reason = planned(state_of(*FLEET, new, rewrites=False)).reason
+    assert reason is not None and reason.code is Code.RESOURCES_DIFFER
+
+
 def test_a_new_class_of_nodes_is_a_new_flavor() -> None:
     """Gangs are read again when the fleet's kinds of cards change, and only then."""
     state = state_of(*FLEET[1:], neutral(0), neutral(1))
