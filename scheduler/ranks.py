@@ -28,6 +28,7 @@ Path = tuple[int, ...]
 """The domains of a node, outermost first, the host last."""
 _SIDE = re.compile(r"(^|-)(leader|worker)(-\d+)?$")
 """What tells leaders and workers (of a subgroup) of one stem apart."""
+_LEADER = "leader"
 _MAX_WAYS = 64
 """Ways to take some of the places, up to which the best way to deal them out is searched."""
 
@@ -74,9 +75,9 @@ def chains_of(
     found: dict[tuple[str, int], list[Seat]] = {}
     for name, roles in stems.items():
         sets = [podsets[role] for role in roles]
-        replicas = _size(sets[0])
+        replicas = _size(sets[0]) if len(sets) > 1 and sets[0].role.endswith(_LEADER) else 1
         # Slices are about adjacent ranks of all replicas.
-        if len(sets) < 2 or any(_size(one) % replicas or one.slices for one in sets):
+        if any(_size(one) % replicas or one.slices for one in sets):
             replicas = 1
         for role, podset in zip(roles, sets, strict=True):
             each = _size(podset) // replicas

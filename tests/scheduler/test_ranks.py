@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.ranks import Path, Seat, crossings, seated
+from scheduler.model import PodSet
+from scheduler.ranks import Path, Seat, chains_of, crossings, seated
+from tests.builders import podset
 
 # Nodes by number: zone / rack / host; 0-3 stand in zone 0, 4-7 in zone 1, two in each rack.
 PATHS: dict[int, Path] = {node: (node // 4, node // 2, node) for node in range(8)}
@@ -75,6 +77,34 @@ def test_crossings_are_counted_level_by_level() -> None:
     assert crossings(PATHS, [0, 1, 2, 4], ring=True) == (2, 3, 4)
     assert crossings(PATHS, [0, 4], ring=True) == (1, 1, 1)
     assert crossings(PATHS, [3]) == ()
+
+
+@pytest.mark.parametrize(
+    ("sets", "chains"),
+    [
+        ([podset("main", 3)], [3]),
+        ([podset("leader", 1), podset("worker", 3)], [4]),
+        # subgroups of a LeaderWorkerSet
+        ([podset("leader", 1), podset("worker-0", 1), podset("worker-1", 2)], [4]),
+        ([podset("worker-0", 2), podset("worker-1", 2)], [4]),
+        # replicas of a DisaggregatedSet, and roles of one pod each
+        (
+            [podset("prefill-leader", 2), podset("prefill-worker", 6), podset("decode", 2)],
+            [4, 4, 2],
+        ),
+        ([podset("prefill-leader", 2), podset("prefill-worker", 5)], [7]),
+        ([podset("prefill-leader", 2), podset("prefill-worker", 6, slices="rack:3")], [8]),
+        # of two workers only one has a place, and one runs where nobody knows
+        ([podset("leader", 1, running=["lost"]), podset("worker", 2)], [1]),
+    ],
+)
+def test_chains_of_a_gang(sets: list[PodSet], chains: list[int]) -> None:
+    """Who is in a chain follows from the roles: leaders with their workers."""
+    short = any(one.running for one in sets)
+    new = [len(one.pending) - short * (len(one.pending) > 1) for one in sets]
+    found = chains_of(sets, range(len(sets)), new, {})
+    assert [len(chain) for chain in found] == chains
+    assert all(seat.node is None for chain in found for seat in chain)
 
 
 @given(
