@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from topology.fabric import Fabric
-from topology.model import HOST, SCALE_UP, Nic, Node
+from topology.model import SCALE_UP, Nic, Node
 
 GB = 10**9
 SECOND = 10**9
@@ -136,12 +136,10 @@ def speeds(
     narrow = oversubscribed or {}
     share = Fraction(rate or RATES["ndr"])
     found: list[int] = []
-    for level in reversed(levels):
-        if level == HOST and SCALE_UP in levels:
-            found.append(RATES["nvlink"])
-            continue
+    for at, level in reversed(list(enumerate(levels))):
         share /= max(narrow.get(level, Fraction(1)), Fraction(1))
-        found.append(max(1, min(int(share), RATES["nvlink"])))
+        joined = SCALE_UP in levels[:at]
+        found.append(RATES["nvlink"] if joined else max(1, min(int(share), RATES["nvlink"])))
     return tuple(reversed(found))
 
 

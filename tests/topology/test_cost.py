@@ -111,6 +111,7 @@ def test_a_pipeline_pays_for_each_boundary() -> None:
         ("zone block rack host", None, {}, (1, 1, 1, 76)),
         # in the NVLink domain nearly as in the host
         ("block scale-up host", None, {}, (1, 76, 1)),
+        ("block scale-up rack host", None, {}, (1, 76, 1, 1)),
         # 8 rails: 10 ms
         ("rack host", 8 * RATES["ndr"], {}, (1, 1)),
         # leaves 2:1, spines 3:1 on top of that: 170 ms and 512 ms
