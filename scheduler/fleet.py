@@ -184,6 +184,8 @@ class Fleet(Forkable):
     def _found(self) -> set[Problem]:
         found = {*self.hierarchies.problems, *self._hypernodes.problems, *self._surveys.problems()}
         found.update(self._agreement.problems())
+        if self._bare:
+            found.update(self._surveys.strange(self._named))
         for wrong in self._wrong.values():
             found.update(wrong)
         return found

@@ -7,6 +7,7 @@ that switches themselves have for collective operations are not hosts (NVIDIA SH
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -97,17 +98,28 @@ def made(
     cards = sorted({card.id: card for card in adapters}.values(), key=lambda card: card.id)
     cables = sorted(set(links), key=lambda link: (link.a, link.a_port, link.b, link.b_port))
     tiers = _tiers(switches, cards, cables)
+    named = Counter(switches.values())
     return Fabric(
         source=source,
         switches=tuple(
-            Switch(id=switch, name=switches[switch], tier=tiers.get(switch))
-            for switch in sorted(switches)
+            Switch(
+                id=switch,
+                # Unmanaged switches keep the description that they were made with, all the same one.
+                name=name if named[name] == 1 else told_apart(name, switch),
+                tier=tiers.get(switch),
+            )
+            for switch, name in sorted(switches.items())
         ),
         adapters=tuple(cards),
         links=tuple(cables),
         uplinks=_uplinks(tiers, {card.id for card in cards if not card.aggregation}, cables),
         host_gbps=_host_gbps(cards, cables),
     )
+
+
+def told_apart(name: str, switch: str) -> str:
+    """The name of a switch whose name others have as well."""
+    return f"{name} ({switch})"
 
 
 def link(a: tuple[str, str], b: tuple[str, str], kind: str = "", gbps: int | None = None) -> Link:

@@ -11,6 +11,7 @@ from topology.model import Node, Problem, Taint
 from topology.rdma import rdma
 from topology.resources import Resources, amount
 from topology.sources import Hierarchies
+from topology.sources.survey import known
 from topology.untyped import mapping, sequence, strings, text
 from topology.vendors import read_cards, ruled
 
@@ -48,7 +49,7 @@ def read_node(obj: Mapping[str, Any], hierarchies: Hierarchies) -> Node:
         unschedulable=cordoned or any(taint.key == TAINT_UNSCHEDULABLE for taint in taints),
         accelerator=card,
         card_numbers=_card_numbers(annotations) if card is not None and card.rule else {},
-        scale_up=cards.scale_up,
+        scale_up=known(cards.scale_up or "") or None,
         rdma=rdma(allocatable),
         path=hierarchies.path(labels),
         problems=(*problems, *more),

@@ -22,11 +22,17 @@ from topology.untyped import text
 NAME = "ibnetdiscover"
 
 _DEVICE = re.compile(r'^(Switch|Ca|Rt)\s+\d+\s+"([^"]+)"\s*(?:#\s*"([^"]*)")?', re.ASCII)
-_PORT = re.compile(r'^\[(\d+)\](?:\([0-9a-f]+\))?\s+"([^"]+)"\[(\d+)\]', re.ASCII)
+_PORT = re.compile(
+    # A port of a chassis (option -g) has its number on the outside as well: [1][ext 5].
+    r'^\[(\d+)\](?:\[ext \d+\])?(?:\([0-9a-fA-F]+\))?\s+"([^"]+)"\[(\d+)\]',
+    re.ASCII,
+)
 _RATE = re.compile(r"^(\d+)x([A-Z]+[0-9]*)$", re.ASCII)
 _KIND = re.compile(r'^(?:Switch|Ca|Rt)\s+\d+\s+"[SHR]-', re.MULTILINE | re.ASCII)
 _AGGREGATION = "Aggregation Node"
 _FACTORY = re.compile(r"^MT\d+\b|\bMellanox Technologies\b|^\s*$", re.ASCII)
+_NO_NAMES = frozenset({"localhost", "localhost.localdomain", "(none)"})
+"""What Linux calls every host that was not given a name."""
 _MANAGED = re.compile(r"^[^;]*;([^:]+)(?::.*)?$")
 """What the agent of a managed switch writes: ``SYSTEM;NAME:MODEL/UNIT``."""
 
@@ -61,8 +67,15 @@ def read(document: Document, guids: Guids) -> Survey:
     nameless = sum(1 for card in fabric.adapters if not card.host and not card.aggregation)
     if nameless:
         message = (
-            f"factory descriptions and node GUIDs that no scanner report knows: {nameless} adapters; "
-            "the leaves of their hosts are incomplete"
+            f"factory descriptions and node GUIDs that no scanner report knows: "
+            f"{nameless} adapters; the leaves of their hosts are incomplete"
+        )
+        problems.append(Problem(subject=subject, field="adapters", message=message))
+    unnamed = sorted({card.id for card in fabric.adapters if card.host in _NO_NAMES})
+    if unnamed:
+        message = (
+            f"{len(unnamed)} adapters are of hosts without a name (localhost), the first is {unnamed[0]}; "
+            "only scanner reports can tell by the node GUID which nodes these are"
         )
         problems.append(Problem(subject=subject, field="adapters", message=message))
     if not fabric.leaves:
@@ -124,7 +137,7 @@ def _name(description: str) -> str:
 
 
 def _link(at: str, port: re.Match[str], line: str) -> Link:
-    kind, gbps = _rate(line.rpartition(" ")[2])
+    kind, gbps = _rate(line.rsplit(maxsplit=1)[-1])
     return link((at, port[1]), (port[2], port[3]), kind, gbps)
 
 

@@ -99,6 +99,8 @@ class Source:
     """Total: any value gives a Survey."""
 
 
+_NO_CLUSTER = "00000000-0000-0000-0000-000000000000"
+"""Cluster UUID of GPUs outside multi-node NVLink (NVML: GpuFabricInfo); every such node has it."""
 _UNKNOWN = frozenset({"", "-", "n/a", "nil", "none", "null", "unknown", "no-imds-data"})
 
 
@@ -107,7 +109,8 @@ def known(value: str) -> str:
 
     Oracle's labeler writes ``no-imds-data``: read as a name it would put all such nodes together.
     """
-    return "" if value.strip().lower() in _UNKNOWN else value
+    bare = value.strip().lower()
+    return "" if bare in _UNKNOWN or bare.startswith(_NO_CLUSTER) else value
 
 
 def path_of(source: str, steps: Sequence[tuple[str, str]]) -> tuple[PathStep, ...]:
