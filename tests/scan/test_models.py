@@ -92,6 +92,19 @@ def test_whatever_is_missing_makes_it_partial(path: tuple[str, ...], present: in
     assert (cache.state, cache.bytes_present) == ("Partial", present)
 
 
+@pytest.mark.parametrize("size", [0, 1, 399])
+def test_a_file_that_was_cut_short_makes_it_partial(size: int) -> None:
+    """All files are there, but have fewer bytes than the index has tensors: 600 + 399 of 1000."""
+    cut = only({"models--org--name": {**HUB, "blobs": {**HUB["blobs"], "b-2": size}}})
+    assert (cut.state, cut.bytes_present, cut.bytes_expected) == ("Partial", 600 + size, 1000)
+
+
+def test_an_empty_file_of_weights_makes_it_partial() -> None:
+    """A checkpoint without an index states no bytes, but a file without any is not whole."""
+    plain = {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": 0}
+    assert only({"llama": plain}).state == "Partial"
+
+
 def test_a_download_under_way_is_partial() -> None:
     """With the bytes so far, also where every file that is there is whole."""
     cache = only({"models--o--n": put(HUB, ("blobs", "b-3.incomplete"), 50)})

@@ -25,6 +25,10 @@ MODEL_DIRS = ("/mnt/models", "/workspace/models")
 """Where KServe and Manta, and llmaz, keep models on a node."""
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
+_NOTHING = Finding(
+    code=findings.UNREADABLE,
+    detail="/sys: no PCI device and no network port is there; is the root that of a host?",
+)
 _MATRICES = ((outputs.NVIDIA_MATRIX, "nvidia-smi"), (outputs.NPU_MATRIX, "npu-smi"))
 
 
@@ -66,6 +70,7 @@ def scan(files: Files, settings: Settings) -> Report:
         *findings.of_nics(nics, accelerators),
         *unread,
         *_unread(host, told),
+        *(() if pci or nics or accelerators else [_NOTHING]),
     )
     return Report(
         collected_at=settings.collected_at,

@@ -152,7 +152,10 @@ def _entry(base: Cache, content: _Content, *, whole: bool, more: int = 0) -> Cac
 
 
 def _content(host: Host, folder: str) -> _Content:
-    """Complete: configuration, tokenizer, and every file that an index names (else some weights)."""
+    """Complete: configuration, tokenizer, and every file that an index names (else some weights).
+
+    The files of an index have together at least the bytes of tensors that it states: less is cut short.
+    """
     names = host.names(folder)
     sizes = {
         name: size
@@ -162,6 +165,9 @@ def _content(host: Host, folder: str) -> _Content:
     }
     indices = [_index(host, f"{folder}/{name}") for name in names if name.endswith(_INDEX)]
     wanted = {name for shards, _ in indices if shards is not None for name in shards}
+    cut = any(
+        sum(sizes.get(name, 0) for name in shards or ()) < stated for shards, stated in indices
+    )
     readable = all(shards is not None for shards, _ in indices)
     wanted |= {name for name in names if name.endswith(_WEIGHTS)} - _NOT_WEIGHTS
     wanted |= {one for name in names for one in _siblings(name)}
@@ -176,7 +182,12 @@ def _content(host: Host, folder: str) -> _Content:
     return _Content(
         present=sum(sizes.values()),
         expected=total,
-        whole=bool(sizes) and described and readable and wanted <= sizes.keys(),
+        whole=all(sizes.values())
+        and bool(sizes)
+        and described
+        and readable
+        and not cut
+        and wanted <= sizes.keys(),
     )
 
 
