@@ -116,9 +116,11 @@ def load_of(gang: Gang, known: Index, policy: Policy, now_seconds: int = 0) -> L
         and _fresh(one, policy, now_seconds)
     ]
     copies = [one for one in found if one.complete and not one.worker]
-    size = gang.model_bytes or max((one.bytes or 0 for one in copies), default=0) or None
-    amount = size or 0
     workers = _workers(found)
+    # A dataset that is more than the model says nothing of the model's size.
+    told = [*copies, *(one for one in workers if one.model == names[0])]
+    size = gang.model_bytes or max((one.bytes or 0 for one in told), default=0) or None
+    amount = size or 0
     held = amount * max((one.permille for one in workers), default=0) // 1000
     scheme = scheme_of(gang.model)
     peer = _rate(policy, "peer")

@@ -163,6 +163,15 @@ def test_workers_are_near_their_part() -> None:
     assert load(*(replace(one, permille=0) for one in whole), of=size) == load(of=size)
 
 
+def test_the_size_of_a_dataset_is_that_of_the_model() -> None:
+    """340 GiB, a quarter cached: nobody says the size again. A dataset around the model says nothing."""
+    worker = copy("n1", complete=False, worker=True, permille=250, bytes=340 * GIB)
+    assert load(worker, of=asks(size=None)).size == 340 * GIB
+    assert load(worker, of=asks(size=None)).missing == 255 * GIB
+    around = replace(worker, model="pvc://default:data")
+    assert load(around, of=asks("pvc://data/llama", size=None)).size is None
+
+
 def test_warm_up_is_on_top() -> None:
     """Whatever the cache, an engine compiles: 5 s of loading and 100 s of warming up."""
     assert load(copy("n1"), policy=Policy(warm_up_seconds=100)).seconds(["n1"]) == 105

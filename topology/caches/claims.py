@@ -92,7 +92,8 @@ class Residency:
     """All names of the revision that is there; empty when it is not known which."""
     tier: str = NVME
     bytes: int | None = None
-    """Of a complete copy the size of the model; else what is there, as far as that is known."""
+    """Of a complete copy the size of the model, of a worker that of the whole dataset; else what is there, as
+    far as that is known."""
     complete: bool = False
     observed_seconds: int | None = None
     """See ``Copy``."""
@@ -150,18 +151,20 @@ def joined(framed: Frame, copies: Sequence[Copy]) -> Residency:
         if parts
         else all(copy.complete for copy in copies)
     )
+    worker = any(copy.worker for copy in copies)
+    whole = complete or worker
     return Residency(
         model=common.model,
         node=first.node,
         source=common.source,
         revisions=min(copy.revisions for copy in copies) or common.revisions,
         tier=min(copy.tier for copy in copies),
-        bytes=_least(copy.bytes for copy in copies) or (common.bytes if complete else None),
+        bytes=_least(copy.bytes for copy in copies) or (common.bytes if whole else None),
         complete=complete,
         observed_seconds=_least(copy.observed_seconds for copy in copies),
         rate=_least(copy.rate for copy in copies),
         namespace=common.namespace,
-        worker=any(copy.worker for copy in copies),
+        worker=worker,
         permille=common.permille,
     )
 
