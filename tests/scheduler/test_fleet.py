@@ -294,7 +294,7 @@ DISAGREE: list[tuple[str, Callable[[], list[Object]], list[str]]] = [
     (
         "unknown is no disagreement",
         lambda: [node("n0", labels={keys.RACK: "unknown"}), hypernode("first", "n0")],
-        [],
+        [f"Node n0: {keys.RACK}: 'unknown' is a placeholder: its rack is unknown"],
     ),
 ]
 

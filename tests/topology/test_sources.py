@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from topology import keys
 from topology.sources import Hierarchies
-from topology.sources.node_labels import PRESETS, preset
+from topology.sources.node_labels import PRESETS, preset, usual_order
 
 Labels = dict[str, str]
 
@@ -190,6 +190,12 @@ def test_a_topology_that_contradicts_another_is_not_used() -> None:
         (problem,) = built.problems
         assert problem.subject == "Topology b"
         assert "rack, block contradicts the order block, rack" in problem.message
+
+
+def test_tiers_that_nobody_relates_stand_by_their_number() -> None:
+    """Racks of HyperNodes may be of tier 1 here and of tier 2 there: the higher tier is the outer one."""
+    levels = ["tier-1", "tier-10", "rack", "tier-2"]
+    assert sorted(levels, key=usual_order) == ["rack", "tier-10", "tier-2", "tier-1"]
 
 
 def test_an_order_that_nobody_gave_contradicts_nobody() -> None:

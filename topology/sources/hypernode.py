@@ -19,6 +19,8 @@ from topology.sources.survey import Position, Rank
 from topology.untyped import mapping, sequence, strings, text
 
 SOURCE = "HyperNodes"
+_GROUP = re.compile(r"\(([^()]*)\)")
+_REPEATS = re.compile(r"[*+\0]|\{[0-9]*,")
 Object = Mapping[str, Any]
 
 
@@ -110,6 +112,9 @@ def read(objects: Iterable[Object]) -> HyperNodes:
     for name in tiers:
         for kind, chosen in _members(name, specs[name], problems):
             if kind == "HyperNode":
+                if isinstance(chosen, str) and chosen not in specs:
+                    message = f"there is no HyperNode {chosen}; the entry is not used"
+                    problems.append(_problem(name, "spec.members", message))
                 for member in _named(chosen, tiers):
                     inside.setdefault(member, []).append(name)
             elif isinstance(chosen, str):
@@ -156,6 +161,10 @@ def _members(
     """(type, exact name or selector) of each member entry that can be read."""
     for index, member in enumerate(map(mapping, sequence(spec.get("members")))):
         kind, selector = text(member.get("type")), mapping(member.get("selector"))
+        where = f"spec.members[{index}]"
+        if wrong := _wrong(text(mapping(selector.get("regexMatch")).get("pattern"))):
+            problems.append(_problem(name, f"{where}.selector.regexMatch.pattern", wrong))
+            continue
         chosen = _selector(selector) if kind in {"Node", "HyperNode"} else None
         if chosen is None or (
             kind == "HyperNode" and isinstance(chosen, Selector) and not chosen.pattern
@@ -164,7 +173,7 @@ def _members(
                 "expected type Node or HyperNode and a selector with exactMatch.name, "
                 "regexMatch.pattern or, for nodes, labelMatch; the entry is not used"
             )
-            problems.append(_problem(name, f"spec.members[{index}]", message))
+            problems.append(_problem(name, where, message))
         else:
             yield kind, chosen
 
@@ -176,11 +185,7 @@ def _selector(selector: Object) -> Selector | str | None:
     if exact:
         return exact
     if pattern:
-        try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError):
-            return None
-        return Selector(pattern=pattern)
+        return Selector(pattern=_pythonic(pattern))
     expressions = tuple(
         (
             text(each.get("key")),
@@ -201,6 +206,38 @@ def _selector(selector: Object) -> Selector | str | None:
     ):
         return None
     return Selector(labels=labels, expressions=expressions)
+
+
+def _wrong(pattern: str) -> str:
+    """Why a regular expression is not used; empty when nothing is wrong with it."""
+    try:
+        re.compile(_pythonic(pattern))
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"{pattern[:80]!r} is no regular expression: {error}; the entry is not used"
+    if _runaway(pattern):
+        return (
+            f"{pattern[:80]!r} repeats a group in which something repeats, which can take forever; expected "
+            "one without; the entry is not used"
+        )
+    return ""
+
+
+def _pythonic(pattern: str) -> str:
+    """An expression of Go, which Volcano takes: there a small z is the end of the text."""
+    return pattern.replace(r"\z", r"\Z")
+
+
+def _runaway(pattern: str) -> bool:
+    """Whether a repeated group holds a repetition, such as ``(a+)+``: Python tries every way to share."""
+    flat, before = re.sub(r"\\.|\[[^\]]*\]", "x", pattern), ""
+    while flat != before:
+        before, flat = (
+            flat,
+            _GROUP.sub(lambda group: "\0" if _REPEATS.search(group[1]) else "x", flat),
+        )
+        if re.search(r"\0[*+{]", flat):
+            return True
+    return False
 
 
 def _named(chosen: Selector | str, names: Collection[str]) -> Iterator[str]:

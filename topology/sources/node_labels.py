@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from topology.keys import (
@@ -56,6 +57,7 @@ from topology.sources.hierarchy import Hierarchy, Labels, LevelKey
 
 PLACES = ("region", "zone")
 """Levels that are outside all others, whoever names them."""
+_TIER = re.compile(r"tier-([0-9]{1,5})", re.ASCII)
 _USUAL = (*PLACES, "core", "block", "spine", "rack", "leaf")
 WORDS = frozenset({*_USUAL, HOST})
 """Level names that are used where a source's level is known by one; else the label key is the name."""
@@ -187,11 +189,14 @@ def preset_path(labels: Labels) -> tuple[PathStep, ...]:
 
 def usual_order(level: str) -> tuple[int, str]:
     """Sort key that puts broader levels first where no source says more."""
-    return (_USUAL.index(level) if level in _USUAL else len(_USUAL), level)
+    if level in _USUAL:
+        return _USUAL.index(level), level
+    tier = _TIER.fullmatch(level)  # the higher, the broader
+    return len(_USUAL), f"tier-{10**6 - int(tier[1]):06}" if tier else level
 
 
-_WORD_OF_KEY = {name: key.level for entry in PRESETS for key in entry.keys for name in key.names}
-"""Later presets win: the three layers of AWS are the usual ones."""
+WORD_OF_KEY = {name: key.level for entry in PRESETS for key in entry.keys for name in key.names}
+"""Label keys of presets. Later presets win: the three layers of AWS are the usual ones."""
 
 
 def level_name(key: str) -> str:
@@ -199,7 +204,7 @@ def level_name(key: str) -> str:
     if key == HOST:
         return f"{HOST} label"  # somebody's own label, not the level that every node has
     last = key.rpartition("/")[2]
-    return _WORD_OF_KEY.get(key, last if last in WORDS - {HOST} else key)
+    return WORD_OF_KEY.get(key, last if last in WORDS - {HOST} else key)
 
 
 def keys_of(word: str) -> tuple[str, ...]:

@@ -29,11 +29,16 @@ def read(document: Document, guids: Guids) -> Survey:
     switches: dict[str, str] = {}
     adapters: list[Adapter] = []
     links: list[Link] = []
-    aliases: dict[str, str] = {}
+    aliases: dict[str, set[str]] = {}
     lost = 0
-    for index, row in enumerate(map(mapping, sequence(document.value))):
+    rows = [mapping(row) for row in sequence(document.value)]
+    listed = {text(row.get("system_name")) for row in rows if _SWITCH in _kind(row)}
+    known_switches = listed | {
+        text(row.get("peer_node_name")) for row in rows if _COMPUTER in _kind(row)
+    }
+    for index, row in enumerate(rows):
         system, peer = text(row.get("system_name")), text(row.get("peer_node_name"))
-        kind, description = text(row.get("description")), text(row.get("node_description"))
+        kind, description = _kind(row), text(row.get("node_description"))
         port = _port(row, index)
         if not known(system) or not known(peer):
             lost += _COMPUTER in kind
@@ -45,17 +50,25 @@ def read(document: Document, guids: Guids) -> Survey:
             adapters.append(Adapter(id=card, description=description, host=host, device=port))
             links.append(link((card, port), (peer, text(row.get("peer_port_name")))))
             if description.split():
-                aliases[description.split()[0]] = host
+                aliases.setdefault(description.split()[0], set()).add(host)
         elif _SWITCH in kind:
             switches.setdefault(system, system)
-            if _SWITCH in text(row.get("peer_node_description")) or peer in switches:
+            if _SWITCH in text(row.get("peer_node_description")) or peer in known_switches:
                 switches.setdefault(peer, peer)
-                links.append(link((system, port), (peer, text(row.get("peer_port_name")))))
+                peer_port = text(row.get("peer_port_name"))
+                # Without the other port's name the row of the other end is about the same cable.
+                if peer_port or peer not in listed or system < peer:
+                    links.append(link((system, port), (peer, peer_port)))
     problems = []
     if lost:
         message = f"{lost} rows of hosts have no system_name or peer_node_name; they are not used"
         problems.append(Problem(subject=f"{NAME} {document.name}", field="rows", message=message))
-    return surveyed(made(NAME, switches, adapters, links), problems, aliases=aliases)
+    clear = {alias: min(hosts) for alias, hosts in aliases.items() if len(hosts) == 1}
+    return surveyed(made(NAME, switches, adapters, links), problems, aliases=clear)
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    return text(row.get("description"))
 
 
 def _port(row: Mapping[str, Any], index: int) -> str:
