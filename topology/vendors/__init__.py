@@ -83,6 +83,7 @@ def read_cards(
         labels = {**labels, DEVICE_CLASS: class_name(labels[DEVICE_CLASS])}
     seen = Seen(labels=labels, annotations=annotations, allocatable=allocatable)
     found = {vendor.name: cards for vendor in VENDORS if (cards := reveal(vendor, seen))}
+    found = found or _renamed(seen)
     if not found:
         return _measured(_other(seen), labels, subject)
     shown = [*map(_name, found.values()), *_labelled(labels, found)]
@@ -148,6 +149,16 @@ def _other(seen: Seen) -> Cards:
     return Cards(accelerator=card)
 
 
+def _renamed(seen: Seen) -> dict[str, Cards]:
+    """The cards of a vendor whose labels are there and whose plugin was told to call them otherwise."""
+    card = generic.read(seen.allocatable, _DOMAINS)
+    if card is None or not generic.looks_like_cards(card.resource):
+        return {}
+    named = [v for v in VENDORS if v.renamable and any(_products(v, seen.labels))]
+    as_named = (reveal(replace(v, resources=(card.resource,)), seen) for v in named)
+    return {v.name: cards for v, cards in zip(named, as_named, strict=True) if cards}
+
+
 def _name(cards: Cards) -> str:
     return cards.accelerator.resource if cards.accelerator else cards.warning or cards.doubt
 
@@ -158,7 +169,13 @@ def _labelled(labels: Mapping[str, str], found: Collection[str]) -> Iterator[str
     A label without a domain may be anybody's, and the operator's class overrules them all.
     """
     for vendor in VENDORS if DEVICE_CLASS not in labels else ():
-        for key in vendor.product_labels if vendor.name not in found else ():
-            value, globs = labels.get(key, ""), vendor.products.get(key, ())
-            if "/" in key and any(like(value, glob) for glob in globs):
-                yield f"{key}={value}"
+        if vendor.name not in found:
+            yield from _products(vendor, labels)
+
+
+def _products(vendor: Vendor, labels: Mapping[str, str]) -> Iterator[str]:
+    """Labels, with a domain, that name a product of the vendor."""
+    for key in vendor.product_labels:
+        value, globs = labels.get(key, ""), vendor.products.get(key, ())
+        if "/" in key and any(like(value, glob) for glob in globs):
+            yield f"{key}={value}"

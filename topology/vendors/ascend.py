@@ -106,6 +106,7 @@ VENDOR = Vendor(
         ASCEND_CCE_310,
         *ASCEND_910_HAMI,
     ),
+    renamable=True,  # deviceNameCustomization.json
     classes={
         "ascend-910": None,
         "ascend-910a": 32,

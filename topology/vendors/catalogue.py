@@ -92,6 +92,8 @@ class Vendor:
     name: str
     resources: tuple[str, ...]
     """Every name under which whole cards are advertised; all others of these domains are parts of cards."""
+    renamable: bool = False
+    """Whether its plugin can call the cards otherwise; then its product labels tell whose they are."""
     classes: Mapping[str, int | None] = field(default_factory=dict)
     """Device class -> GiB of one card that the product is sold with, None where the label has to tell. A name
     ends with the memory where a product was sold with more than one size."""

@@ -28,6 +28,7 @@ from topology.vendors.catalogue import RESOURCE, Engine, HandOff, Vendor
 VENDOR = Vendor(
     name="iluvatar",
     resources=(ILUVATAR_GPU, *ILUVATAR_VGPU),
+    renamable=True,  # its ConfigMap ix-config
     classes={
         "iluvatar-bi-v100": None,
         "iluvatar-bi-v150": None,
