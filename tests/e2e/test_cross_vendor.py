@@ -150,9 +150,14 @@ def test_a_size_that_others_share_is_not_changed(vendors: WorkloadRig) -> None:
         texts = [str(rig.status(f"ring-{index}").get("passedOver")) for index in range(2)]
         return any("would restart" in text for text in texts)
 
+    def bound() -> list[str]:
+        names = ("ring-0", "ring-1")
+        return [name for name in names if rig.status(name).get("phase") == "Bound"]
+
     rig.cluster.api.wait_for("the reason", told)
-    whole = rig.whole_groups({"ring-0": 2, "ring-1": 2})
-    assert len(whole) == 1
+    rig.cluster.api.wait_for("the other group", bound)
+    assert rig.whole_groups({"ring-0": 2, "ring-1": 2}) == set(bound())
+    assert len(bound()) == 1
 
 
 def test_a_group_that_names_no_vendor(vendors: WorkloadRig) -> None:
