@@ -27,7 +27,7 @@ from scheduler.pod_constraints import read_constraints
 from scheduler.pod_requests import is_extended, read_request
 from scheduler.pods import Pod, expected
 from scheduler.rewrite import WriteError, write, written
-from topology.keys import LWS_EXCLUSIVE
+from topology.keys import LWS_EXCLUSIVE, LWS_NAME
 from topology.model import Flavor
 from topology.resources import Resources
 from topology.untyped import mapping, remembered, text
@@ -322,6 +322,9 @@ def _group_chain(namespace: str, pods: Sequence[Pod], objects: ForeignObjects) -
         for index, obj in enumerate(chain):
             if kind_of(obj) == LEADER_WORKER_SET:
                 return chain[index:]
+        made = objects.get(LEADER_WORKER_SET, namespace, pod.labels.get(LWS_NAME, ""))
+        if made is not None and not _exists(pod):  # nobody has made what is between them yet
+            return [made, *objects.chain(namespace, controller_of(made))]
     return []
 
 

@@ -166,6 +166,34 @@ def test_a_flavor_of_other_resources_needs_the_webhook(
     assert [member["pod"] for member in found["gangs"][0]["members"]] == ["g-0", "g-1"]
 
 
+def test_a_group_of_two_can_be_planned_as_one_of_four(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A LeaderWorkerSet that is only written down: Muster would change its size to four half nodes."""
+    flavors = [
+        {"name": "two", "deviceClass": "nvidia-h100-80gb", "cards": 8, "members": 2},
+        {"name": "four", "deviceClass": "nvidia-a100-80gb", "cards": 4, "members": 4},
+    ]
+    worker = _pod("w", flavor_spec=json.dumps(flavors))
+    del worker["spec"]["containers"][0]["resources"]
+    lws = {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": "vllm"},
+        "spec": {"replicas": 1, "leaderWorkerTemplate": {"size": 2, "workerTemplate": worker}},
+    }
+    code, found = _plan(capsys, *CLUSTER, _write(tmp_path, lws))
+    [gang] = found["gangs"]
+    assert (code, gang["flavor"], len(gang["members"])) == (0, "four", 4)
+    lws["spec"]["replicas"] = 2  # the other group would restart
+    code, found = _plan(capsys, *CLUSTER, _write(tmp_path, lws))
+    assert code == 1
+    assert {p["reason"] for gang in found["gangs"] for p in gang["passedOver"]} == {
+        "Insufficient",
+        "CannotRewrite",
+    }
+
+
 def test_running_members_and_pods_use_capacity(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
