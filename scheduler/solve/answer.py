@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from scheduler.match import BoolArray
 from scheduler.model import (
@@ -22,12 +25,13 @@ from scheduler.snapshot import Snapshot
 from scheduler.solve.build import to_plan
 from scheduler.solve.decide import Decision
 from scheduler.solve.elsewhere import elsewhere
-from scheduler.solve.problem import Form, Problem
+from scheduler.solve.problem import Choice, Form, Problem
 from scheduler.solve.reasons import Why
 from scheduler.solve.terms import loads
 from scheduler.solve.variants import as_on
 from scheduler.traffic import traffic
 from topology.cost import fleet_speeds
+from topology.resources import CPU, MEMORY
 
 
 def assignments(
@@ -75,7 +79,9 @@ def _planned(
     form = row.form_of(option)
     podsets = as_on(gang, name).podsets
     counts = [decision.choice.counts[role] for role in form.roles]
-    pools = _pools(problem, form, row.options[option].masks, podsets) if option is not None else ()
+    pools: tuple[int, ...] = ()
+    if option is not None:
+        pools = _pools(problem, decision.choice, form, row.options[option].masks, podsets)
     kind = gang.parallelism
     slots, sent = _slots(snapshot, podsets, pools, counts, kind) if pools else ([], None)
     used = [slot.node for slot in slots]
@@ -112,23 +118,51 @@ def _load_seconds(problem: Problem, decision: Decision, number: int) -> int | No
 
 
 def _pools(
-    problem: Problem, form: Form, masks: Sequence[BoolArray], podsets: Sequence[PodSet]
+    problem: Problem,
+    choice: Choice,
+    form: Form,
+    masks: Sequence[BoolArray],
+    podsets: Sequence[PodSet],
 ) -> tuple[int, ...]:
-    """For each PodSet the first one with which it may exchange places and nobody else would notice."""
-    kinds: dict[object, int] = {}
-    found = []
+    """For each PodSet the first one with which it may exchange places and nobody else would notice.
+
+    Cores and memory may differ (a leader's often do), where there is room for the larger ones all over.
+    """
+    small = [at for at, name in enumerate(problem.resources) if name in (CPU, MEMORY)]
+    kinds: dict[object, list[int]] = {}
     for at, (index, mask, podset) in enumerate(zip(form.roles, masks, podsets, strict=True)):
+        needs = problem.roles[index].request.copy()
+        needs[small] = 0
         kind: object = (
             stem(podset.role),
-            podset.request,
+            needs.tobytes(),
             podset.follows_flavors,
             podset.topology,
             podset.slices,
             podset.group,
             mask.tobytes(),
         )
-        found.append(at if index in problem.coupled else kinds.setdefault(kind, at))
+        kinds.setdefault(at if index in problem.coupled else kind, []).append(at)
+    found = list(range(len(podsets)))
+    for alike in kinds.values():
+        if _roomy(problem, choice, [form.roles[at] for at in alike]):
+            for at in alike:
+                found[at] = alike[0]
     return tuple(found)
+
+
+def _roomy(problem: Problem, choice: Choice, roles: Sequence[int]) -> bool:
+    """Whether the places of these roles have room for any members of them, whoever else is placed there."""
+    most = np.max([problem.roles[role].request for role in roles], axis=0)
+    here: Counter[int] = Counter()
+    for role in roles:
+        here.update(choice.counts[role])
+    left = {node: problem.free[node] - count * most for node, count in here.items()}
+    for index, counts in enumerate(choice.counts):
+        if index not in roles:
+            for node in counts.keys() & left.keys():
+                left[node] = left[node] - counts[node] * problem.roles[index].request
+    return all(bool((amounts >= 0).all()) for amounts in left.values())
 
 
 def _slots(

@@ -14,8 +14,19 @@ import pytest
 from scheduler.model import Gang, Plan
 from scheduler.snapshot import Snapshot
 from scheduler.solve.reasons import explain
-from tests.builders import Fleet, answer, fleet, gang, nodes_of, podset, snapshot
+from tests.builders import (
+    Fleet,
+    answer,
+    fleet,
+    gang,
+    nodes_of,
+    occupy,
+    podset,
+    running_pod,
+    snapshot,
+)
 from tests.solve.deciding import decide
+from topology.resources import CPU
 
 FABRIC = """
 core c
@@ -96,16 +107,30 @@ def test_a_stage_that_was_lost_comes_back_beside_its_neighbours() -> None:
     assert stages(plan, lost) == ["d1", "d2", "e1", "e2"]
 
 
-def test_every_replica_of_a_role_is_near_itself() -> None:
-    """Two prefill replicas of a leader and three workers: each gets a leaf, not each role."""
+@pytest.mark.parametrize("cores", [0, 8])
+def test_every_replica_of_a_role_is_near_itself(cores: int) -> None:
+    """Two prefill replicas of a leader and three workers: each gets a leaf, not each role.
+
+    Leaders may need more cores, as long as there are enough wherever one may stand.
+    """
     drawn = fleet("s(a(a1 a2 a3 a4) b(b1 b2 b3 b4))", levels="spine leaf")
-    sets = podset("prefill-leader", 2), podset("prefill-worker", 6)
+    sets = podset("prefill-leader", 2, cpu=cores), podset("prefill-worker", 6)
     plan = decide(drawn, gang("pd", *sets))
     leaders, workers = (
         [name[0] for name in nodes_of(plan, "pd", role.role).split()] for role in sets
     )
     assert [leaders[:1] * 3, leaders[1:] * 3] == [workers[:3], workers[3:]]
     assert leaders[0] != leaders[1]
+
+
+def test_places_are_exchanged_only_where_there_is_room() -> None:
+    """Only a1 and a2 have cores left for a leader: both stand there, though workers would be nearer on b."""
+    drawn = fleet("s(a(a1 a2 a3 a4) b(b1 b2 b3 b4))", levels="spine leaf", cpu=16)
+    for node in ("a3", "a4", "b1", "b2", "b3", "b4"):
+        drawn = occupy(drawn, node, running_pod(f"eats-{node}", {CPU: 12_000}))
+    sets = podset("prefill-leader", 2, cpu=8), podset("prefill-worker", 6)
+    plan = decide(drawn, gang("pd", *sets))
+    assert nodes_of(plan, "pd", "prefill-leader") == "a1 a2"
 
 
 def thrown(dice: Random) -> Fleet:
