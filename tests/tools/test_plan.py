@@ -176,7 +176,7 @@ def test_a_group_of_two_can_be_planned_as_one_of_four(
     ]
     worker = _pod("w", flavor_spec=json.dumps(flavors))
     del worker["spec"]["containers"][0]["resources"]
-    lws = {
+    lws: dict[str, Any] = {
         "apiVersion": "leaderworkerset.x-k8s.io/v1",
         "kind": "LeaderWorkerSet",
         "metadata": {"name": "vllm"},
