@@ -228,7 +228,11 @@ def _size_differs(gang: Gang, flavor: Flavor) -> Reason | None:
 def _requests_differ(flavor: Flavor, podsets: Sequence[PodSet]) -> Reason | None:
     """Why the requests of PodSets are not those that the flavor is made for."""
     if flavor.cards is not None and flavor.card is None:
+        least, named = flavor.min_memory_bytes, flavor.device_class
+        demands = [f"class {named}"] if named is not None else []
+        demands += [f"{least / 2**30:.4g} GiB or more"] if least is not None else []
         text = f"{flavor.name} is for {flavor.cards} cards per pod, and no node has cards that would do"
+        text += f" ({', '.join(demands)})" if demands else ""
         return Reason(code=Code.NO_NODES, message=text, numbers={"nodesMatching": 0})
     for podset in podsets:
         asks_for = wanted(podset.request, flavor)

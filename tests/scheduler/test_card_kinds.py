@@ -202,7 +202,10 @@ def test_no_class_would_do() -> None:
     pods = [neutral(index, flavor_spec=spec) for index in range(2)]
     reason = planned(state_of(*FLEET, *pods)).reason
     assert reason is not None
-    assert "huge is for 8 cards per pod, and no node has cards that would do" in reason.message
+    assert (
+        "huge is for 8 cards per pod, and no node has cards that would do (500 GiB or more)"
+        in reason.message
+    )
 
 
 def test_without_the_webhook_the_pods_own_request_must_agree() -> None:
