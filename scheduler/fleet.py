@@ -70,6 +70,8 @@ class Fleet(Forkable):
         self._groups = LeafGroups()
         self._agreement = Agreement()
         self._named: dict[str, set[str]] = {}
+        self._strange: tuple[Problem, ...] | None = None
+        """Of documents of which no host is a node; None when it is to be found out anew."""
         self._said: dict[str, tuple[Position, ...]] = {}
         self._heard: dict[str, Said] = {}
         self._alike = Alike()
@@ -114,6 +116,7 @@ class Fleet(Forkable):
         return any(before.labels.get(key) != node.labels.get(key) for key in reads)
 
     def _name(self, node: Node, *, add: bool) -> None:
+        self._strange = None
         for name in names_of(node):
             there = self._named.setdefault(name, set())
             if add:
@@ -184,8 +187,9 @@ class Fleet(Forkable):
     def _found(self) -> set[Problem]:
         found = {*self.hierarchies.problems, *self._hypernodes.problems, *self._surveys.problems()}
         found.update(self._agreement.problems())
-        if self._bare:
-            found.update(self._surveys.strange(self._named))
+        if self._strange is None:
+            self._strange = tuple(self._surveys.strange(self._named) if self._bare else ())
+        found.update(self._strange)
         for wrong in self._wrong.values():
             found.update(wrong)
         return found
@@ -209,7 +213,8 @@ class Fleet(Forkable):
 
     def refresh(self, asked: Iterable[str]) -> Changes:
         """Bring nodes and tree up to date. ``asked`` are the levels that gangs name."""
-        self._problems = None if self._surveys.settle() else self._problems
+        if self._surveys.settle():
+            self._problems = self._strange = None
         moved, changed = self._moved, self._changed
         for name in self._surveys.touched:
             moved |= self._named.get(name, set())

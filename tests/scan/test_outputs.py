@@ -120,6 +120,18 @@ def test_lldp_tells_switches_from_hosts() -> None:
     }  # fmt: skip
 
 
+def test_a_neighbour_that_does_not_say_what_it_can_is_a_switch() -> None:
+    """As for documents of lldpcli: only one that says that it forwards nothing is none."""
+    port = [{"id": [{"type": "ifname", "value": "swp1"}]}]
+    for said, there in (
+        ({}, True),
+        ({"capability": [{"type": "Station", "enabled": True}]}, False),
+    ):
+        chassis = [{"name": [{"value": "leaf01"}], **said}]
+        told = {"lldp": [{"interface": [{"name": "eth0", "chassis": chassis, "port": port}]}]}
+        assert bool(outputs.read_lldp(json.dumps(told))) is there
+
+
 def test_nccl_files_with_declarations_are_not_read() -> None:
     """No entity is expanded."""
     assert outputs.read_nccl('<!DOCTYPE x [<!ENTITY a "b">]><system><cpu/></system>') == {}

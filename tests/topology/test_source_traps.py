@@ -13,7 +13,7 @@ from topology import keys
 from topology.nodes import read_node
 from topology.scan import Settings, scan
 from topology.scan.files import Recorded
-from topology.sources import Hierarchies, degraded, hypernode, ufm
+from topology.sources import Hierarchies, degraded, documents, hermes, hypernode, topograph, ufm
 from topology.sources.survey import Document
 
 
@@ -96,6 +96,62 @@ def test_rows_of_ufm_in_any_order(seed: int) -> None:
     assert found.fabric is not None
     assert len(found.fabric.links) == 4
     assert found.aliases == {}
+
+
+MODEL: dict[str, Any] = {
+    "switches": {
+        "S1": {"switches": ["L1", "L2"]},
+        "A": {"switches": ["B"]},
+        "B": {"switches": ["A"]},
+    },
+    "blocks": [
+        {"switch": "L2", "nodes": ["n1", "x[1-2]-[01-02]"]},
+        {"switch": "L1", "nodes": ["n1"]},
+        {"switch": "lost", "nodes": ["n2"]},
+        {"switch": "L1", "nodes": ["x[1-999]-[1-999]"]},
+    ],
+}
+
+
+def test_blocks_of_a_model_in_any_order() -> None:
+    """A node below two switches, a switch that is not there, one below itself: said, and not guessed."""
+    found = topograph.read(Document(name="m.yaml", value=MODEL), {})
+    assert {name: [step.value for step in at.path] for name, at in found.positions.items()} == {
+        "n1": ["S1", "L1"], "n2": ["lost"], **{f"x{a}-0{b}": ["S1", "L2"] for a in (1, 2) for b in (1, 2)}
+    }  # fmt: skip
+    assert {str(problem).partition(": ")[2] for problem in found.problems} == {
+        "switches: A is below itself; its levels end there",
+        "switches: B is below itself; its levels end there",
+        "blocks: n1 is below L1 and L2; L1 counts",
+        "blocks[2].switch: 'lost' is none of the switches: what is around its nodes is unknown",
+        "blocks[3].nodes: expected names such as node[01-18], not 'x[1-999]-[1-999]'; it is not used",
+    }
+    turned = {**MODEL, "blocks": MODEL["blocks"][1::-1]}
+    assert (
+        topograph.read(Document(name="m.yaml", value=turned), {}).positions["n1"]
+        == found.positions["n1"]
+    )
+
+
+def test_a_node_that_hermes_lists_twice() -> None:
+    """Whatever the order, the same entry counts; the same entry twice is no problem."""
+    one, two = {"name": "a", "leafgroup": "1"}, {"name": "a", "leafgroup": "2"}
+    first, second, same = (
+        hermes.read(Document(name="s", value={"nodes": nodes}), {})
+        for nodes in ([one, two], [two, one], [one, dict(one)])
+    )
+    assert first == second
+    assert [problem.field for problem in first.problems] == ["nodes"]
+    assert not same.problems
+
+
+def test_documents_as_windows_writes_them() -> None:
+    """A mark in front of the text is none of it; what is no text at all is in no known format."""
+    given = {"data": {"a": '\ufeff{"lldp": []}'}, "binaryData": {"b": "//4="}}
+    binary, text = documents.documents(given)
+    assert text.value == {"lldp": []}
+    (problem,) = documents.read(binary, "ConfigMap m/x", {}).problems
+    assert str(problem).startswith("ConfigMap m/x: data.b: its content is in none of the formats")
 
 
 def test_a_placeholder_in_a_label_is_said() -> None:

@@ -124,8 +124,8 @@ def _clique(fabric: Mapping[str, Any]) -> str:
 def read_lldp(content: str) -> dict[str, Leaf]:
     """``lldpcli show neighbors -f json0``: interface -> the switch port at its other end.
 
-    A neighbour is a switch when it can bridge or route and does not name its port by MAC address, which is
-    what lldpd does on hosts. Where an interface hears several, the first counts.
+    A neighbour is a switch when it can bridge or route, or does not say what it can, and does not name its
+    port by MAC address, which is what lldpd does on hosts. Of several at an interface the first counts.
     """
     try:
         document = mapping(json.loads(content))
@@ -144,12 +144,9 @@ def read_lldp(content: str) -> dict[str, Leaf]:
 def _neighbour(interface: Mapping[str, Any]) -> Leaf | None:
     chassis = _first(interface.get("chassis"))
     port = _first(interface.get("port"))
-    enabled = {
-        text(mapping(item).get("type"))
-        for item in sequence(chassis.get("capability"))
-        if mapping(item).get("enabled") is True
-    }
-    if not enabled & {"Bridge", "Router"} or _first(port.get("id")).get("type") == "mac":
+    told = [mapping(item) for item in sequence(chassis.get("capability"))]
+    enabled = {text(item.get("type")) for item in told if item.get("enabled") is True}
+    if (told and not enabled & {"Bridge", "Router"}) or _first(port.get("id")).get("type") == "mac":
         return None
     name, ident = _value(chassis.get("name")), _value(chassis.get("id"))
     if not (name or ident):

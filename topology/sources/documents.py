@@ -37,6 +37,7 @@ def recognised(value: Any) -> Source | None:
 
 def parsed(document: str) -> Any:
     """A document as a JSON value if it is JSON or YAML, else the text itself. Total."""
+    document = document.removeprefix("\ufeff")  # as editors on Windows write
     if recognised(document):
         return document
     for load in (json.loads, _yaml):
@@ -53,7 +54,12 @@ def _yaml(document: str) -> Any:
 
 
 def documents(config_map: Mapping[str, Any]) -> Iterator[Document]:
-    """The documents of a ConfigMap, one for each key of ``data``, by name."""
+    """The documents of a ConfigMap, one for each key of ``data``, by name.
+
+    What is no UTF-8 stands in ``binaryData`` and has no format that is known.
+    """
+    for name in sorted(map(str, mapping(config_map.get("binaryData")))):
+        yield Document(name=name, value=None)
     for name, value in sorted(mapping(config_map.get("data")).items(), key=str):
         yield Document(name=str(name), value=parsed(value) if isinstance(value, str) else value)
 

@@ -7,6 +7,7 @@ qualified by their fabric. Any field may be absent; Hermes itself leaves some ou
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -46,8 +47,19 @@ def read(document: Document, guids: Guids) -> Survey:
     nodes: dict[str, Mapping[str, Any]] = {}
     blocks: dict[str, set[str]] = {}
     guessed = 0
-    for item in map(mapping, sequence(mapping(document.value).get("nodes"))):
+    subject = f"{NAME} {document.name}"
+    problems: list[Problem] = []
+    listed: dict[str, Mapping[str, Any]] = {}
+    items = map(mapping, sequence(mapping(document.value).get("nodes")))
+    for item in sorted(items, key=lambda each: json.dumps(each, sort_keys=True, default=str)):
         if not (name := text(item.get("name"))):
+            continue
+        if (before := listed.setdefault(name, item)) is not item:
+            if before != item:
+                message = (
+                    f"{name} is listed twice and not alike; the first in the order of texts counts"
+                )
+                problems.append(_problem(subject, "nodes", message))
             continue
         levels = _levels(item)
         positions[name] = Position(
@@ -60,8 +72,7 @@ def read(document: Document, guids: Guids) -> Survey:
         if "block" in levels:
             blocks.setdefault(text(item.get("topology_block")), set()).add(levels["block"])
         guessed += _kind(item) in _GUESSES and levels.keys() <= {"region", "zone"}
-    subject = f"{NAME} {document.name}"
-    problems = [
+    problems += [
         _problem(
             subject,
             "topology_block",

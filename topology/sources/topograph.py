@@ -19,7 +19,7 @@ NAME = "topograph"
 _TIERS = ("leaf", "spine", "core")
 _RANGE = re.compile(r"\[([0-9]{1,9})-([0-9]{1,9})\]", re.ASCII)
 _MOST = 10_000
-"""Nodes of one range; more is a slip of the pen."""
+"""Nodes of one entry; more is a slip of the pen."""
 Object = Mapping[str, Any]
 
 
@@ -41,20 +41,37 @@ def read(document: Document, guids: Guids) -> Survey:
             if child and parents.setdefault(child, name) != name:
                 message = f"{child} is below {parents[child]} and {name}; {parents[child]} counts"
                 problems.append(Problem(subject=subject, field="switches", message=message))
+    problems += _circles(parents, subject)
     positions: dict[str, Position] = {}
-    for index, block in enumerate(map(mapping, sequence(top.get("blocks")))):
-        leaf = text(block.get("switch"))
+    home: dict[str, str] = {}
+    blocks = list(enumerate(map(mapping, sequence(top.get("blocks")))))
+    for index, block in sorted(blocks, key=lambda each: text(each[1].get("switch"))):
+        leaf, at = text(block.get("switch")), f"blocks[{index}]"
+        if leaf and leaf not in switches and leaf not in parents:
+            message = f"{leaf!r} is none of the switches: what is around its nodes is unknown"
+            problems.append(Problem(subject=subject, field=f"{at}.switch", message=message))
         path = path_of(NAME, _steps(leaf, parents, switches))
-        for node in _nodes(block, f"blocks[{index}]", subject, problems):
+        for node in _nodes(block, at, subject, problems):
             position = Position(
                 source=NAME, rank=Rank.OBJECT, path=path, scale_up=_domain(block) or None
             )
             if positions.setdefault(node, position) != position:
-                message = f"{node} is in another block as well; the first one counts"
-                problems.append(
-                    Problem(subject=subject, field=f"blocks[{index}].nodes", message=message)
-                )
+                message = f"{node} is below {home[node]} and {leaf}; {home[node]} counts"
+                problems.append(Problem(subject=subject, field="blocks", message=message))
+            home.setdefault(node, leaf)
     return Survey(source=NAME, positions=positions, problems=tuple(problems))
+
+
+def _circles(parents: Mapping[str, str], subject: str) -> Iterator[Problem]:
+    """Switches that stand below themselves."""
+    for name in sorted(parents):
+        seen, at = {name}, parents.get(name)
+        while at and at not in seen:
+            seen.add(at)
+            at = parents.get(at)
+        if at == name:
+            message = f"{name} is below itself; its levels end there"
+            yield Problem(subject=subject, field="switches", message=message)
 
 
 def _steps(
@@ -104,9 +121,11 @@ def _expanded(entry: str) -> Iterator[str]:
             yield entry
         return
     first, last, width = int(span[1]), int(span[2]), len(span[1])
-    if first <= last < first + _MOST:
+    tail = entry[span.end() :]
+    rests = list(_expanded(tail)) if tail else [""]
+    if first <= last and (last - first + 1) * len(rests) <= _MOST:
         for number in range(first, last + 1):
-            yield f"{entry[: span.start()]}{number:0{width}}{entry[span.end() :]}"
+            yield from (f"{entry[: span.start()]}{number:0{width}}{rest}" for rest in rests)
 
 
 SOURCE = Source(name=NAME, recognises=recognises, read=read)
