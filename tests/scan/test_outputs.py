@@ -87,6 +87,17 @@ def test_a_card_that_the_driver_lost() -> None:
     assert codes(scanned(put(DGX, (outputs.NVIDIA_QUERY,), nine))) == ["AcceleratorMissing"]
 
 
+def test_a_lost_card_is_no_other_model() -> None:
+    """Where the kernel's files do not name it, it has the name of its likes, not that of our table."""
+    seven = "\n".join(DGX[outputs.NVIDIA_QUERY].splitlines()[:7])
+    bare = {
+        path: value for path, value in DGX.items() if not path.startswith("/proc/driver/nvidia")
+    }
+    report = scanned({**bare, outputs.NVIDIA_QUERY: seven})
+    assert codes(report) == ["AcceleratorMissing"]
+    assert {card.model for card in report.accelerators} == {"NVIDIA H100 80GB HBM3"}
+
+
 def fabric(index: int, **changes: object) -> str:
     """NVML's text with the fabric of one GPU changed."""
     told = json.loads(GB200[outputs.NVML])

@@ -101,6 +101,12 @@ def read_accelerators(
     """
     found: list[Device] = []
     counts: dict[str, int] = {}
+    names: dict[tuple[str, str], set[str]] = {}
+    for address, one in told.items():
+        if one.model and address in pci:
+            names.setdefault((pci[address].vendor, pci[address].device), set()).add(one.model)
+    # A card that the driver lost has the name of its likes, not that of a table: it is no other model.
+    named = {like: min(models) for like, models in names.items() if len(models) == 1}
     for address in sorted(pci):
         device = pci[address]
         maker = _maker(device)
@@ -108,7 +114,10 @@ def read_accelerators(
             continue
         index = counts.get(maker.vendor, 0)
         counts[maker.vendor] = index + 1
-        found.append(_device(host, device, maker, index, told.get(address)))
+        known = told.get(address) or Told(
+            pci=address, model=named.get((device.vendor, device.device), "")
+        )
+        found.append(_device(host, device, maker, index, known))
     return tuple(sorted(found, key=lambda one: (one.vendor, one.index, one.pci)))
 
 
@@ -126,9 +135,8 @@ def _slice(host: Host, address: str, pci: Mapping[str, PciDevice]) -> bool:
     return parent != address and parent in pci
 
 
-def _device(host: Host, device: PciDevice, maker: Maker, index: int, told: Told | None) -> Device:
+def _device(host: Host, device: PciDevice, maker: Maker, index: int, known: Told) -> Device:
     folder = f"{DEVICES}/{device.address}"
-    known = told or Told(pci=device.address)
     files = _nvidia_files(host, device.address) if maker.vendor == "nvidia" else {}
     serial = host.text(f"{folder}/unique_id") or "" if maker.vendor == "amd" else ""
     model = known.model or files.get("Model", "") or host.text(f"{folder}/product_name")
