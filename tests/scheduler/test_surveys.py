@@ -131,6 +131,16 @@ def test_ports_of_a_chassis_and_blanks_at_the_end() -> None:
     assert [(each.kind, each.gbps) for each in snapshot.fabrics[0].links] == [("4xNDR", 400)]
 
 
+def test_a_map_that_was_cut_short() -> None:
+    """Every cable says at each end what is at the other: hosts without lines of their own are known."""
+    told = fabric(("aa", "LEAF-1", "n1 mlx5_0,n2 mlx5_0"))
+    cut = "\n".join(line for line in told.splitlines() if not line.startswith("Ca"))
+    assert seen(node("n1"), node("n2"), config_map("x", ib=cut)) == (
+        {"n1": "leaf=LEAF-1", "n2": "leaf=LEAF-1"},
+        [],
+    )
+
+
 DESCRIPTIONS = st.sampled_from(
     ["n1 mlx5_0", "n2 mlx5_0", "localhost mlx5_0", "n1.example.com HCA-1"]
 )

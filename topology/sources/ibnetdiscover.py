@@ -27,6 +27,7 @@ _PORT = re.compile(
     r'^\[(\d+)\](?:\[ext \d+\])?(?:\([0-9a-fA-F]+\))?\s+"([^"]+)"\[(\d+)\]',
     re.ASCII,
 )
+_PEER = re.compile(r'#.*"([^"]*)" lid \d+', re.ASCII)
 _RATE = re.compile(r"^(\d+)x([A-Z]+[0-9]*)$", re.ASCII)
 _KIND = re.compile(r'^(?:Switch|Ca|Rt)\s+\d+\s+"[SHR]-', re.MULTILINE | re.ASCII)
 _AGGREGATION = "Aggregation Node"
@@ -90,6 +91,7 @@ def fabric_of(printed: str, guids: Guids) -> tuple[Fabric, list[int]]:
     adapters: list[Adapter] = []
     links: list[Link] = []
     lost: list[int] = []
+    beside: dict[str, str] = {}
     at = ""
     for number, line in enumerate(printed.splitlines(), 1):
         if line.startswith("["):
@@ -98,6 +100,7 @@ def fabric_of(printed: str, guids: Guids) -> tuple[Fabric, list[int]]:
                 lost.append(number)
             else:
                 links.append(_link(at, port, line))
+                beside.setdefault(port[2], line)
         elif line.startswith(("Switch", "Ca", "Rt")):
             device = _DEVICE.match(line)
             kind, at, description = (device[1], device[2], device[3] or "") if device else ("",) * 3
@@ -109,11 +112,13 @@ def fabric_of(printed: str, guids: Guids) -> tuple[Fabric, list[int]]:
                 switches[at] = _name(description) or at
     ends = {end for each in links for end in (each.a, each.b)}
     seen = {card.id for card in adapters} | switches.keys()
-    for stranger in sorted(ends - seen):  # printed at one end only
+    for stranger in sorted(ends - seen):  # printed at one end only, with its description
+        described = _PEER.search(beside.get(stranger, ""))
+        description = described[1] if described else ""
         if stranger.startswith("H-"):
-            adapters.append(_adapter(stranger, "", guids))
+            adapters.append(_adapter(stranger, description, guids))
         else:
-            switches[stranger] = stranger
+            switches[stranger] = _name(description) or stranger
     return made(NAME, switches, adapters, links), lost
 
 
