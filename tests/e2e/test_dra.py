@@ -100,10 +100,10 @@ def test_an_extended_resource_may_be_backed_by_devices(devices: Rig) -> None:
     assert all(pod["status"]["extendedResourceClaimStatus"] for pod in rig.pods("g"))
 
 
-def test_claims_that_are_no_numbers_wait_with_the_reason(devices: Rig) -> None:
+def test_claims_that_are_no_numbers_are_refused_with_the_reason(devices: Rig) -> None:
     """Muster does not guess: a claim that pods may share is not planned."""
     rig = devices
     claims = [{"name": "cards", "resourceClaimName": "shared"}]
     rig.gang("g", 2, gpus=0, resourceClaims=claims)
-    status = rig.wait_phase("g", "Waiting", reason="InvalidRequest")
+    status = rig.wait_phase("g", "Invalid")
     assert "a ResourceClaim is named that pods may share" in status["message"]
