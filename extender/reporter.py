@@ -26,6 +26,7 @@ from scheduler.gang_object import (
     read_record,
     read_started,
     standing,
+    to_come,
 )
 from scheduler.kube.writes import PodRef
 from scheduler.ledger import Ledger
@@ -123,6 +124,7 @@ class Reporter:
             assignment = GangAssignment(
                 namespace=gang.namespace, gang=gang.name, reason=gang.blocked
             )
+        assignment = to_come(assignment, gang)
         phase, message = self._phase(gang, running, assignment), explain(gang, assignment)
         if phase is Phase.BOUND and not assignment.placed:
             message = clipped(f"{running} of {gang.size} members run; {message}")

@@ -154,6 +154,13 @@ def standing(record: Record, gang: Gang) -> Record:
     return replace(record, assignment=replace(record.assignment, slots=slots))
 
 
+def to_come(assignment: GangAssignment, gang: Gang) -> GangAssignment:
+    """The assignment without the members that have come to run since it was made."""
+    run = {member.uid for podset in gang.podsets for member in podset.running}
+    slots = tuple(slot for slot in assignment.slots if not slot.uid or slot.uid not in run)
+    return replace(assignment, slots=slots)
+
+
 def gang_status(record: Record, gang: Gang) -> dict[str, Any]:
     """``status`` without times; two equal records give equal documents."""
     assignment = record.assignment

@@ -8,11 +8,20 @@ from dataclasses import replace
 import pytest
 
 from scheduler.advice import ScaleOut
-from scheduler.gang_object import Phase, Record, gang_manifest, gang_status, read_record
+from scheduler.gang_object import (
+    Phase,
+    Record,
+    gang_manifest,
+    gang_status,
+    read_record,
+    standing,
+    to_come,
+)
 from scheduler.model import (
     Code,
     Gang,
     GangAssignment,
+    Member,
     Minimum,
     PassedOver,
     PodSet,
@@ -20,6 +29,7 @@ from scheduler.model import (
     Slot,
     Traffic,
 )
+from scheduler.solve.reasons import explain
 from topology.resources import Resources
 
 REQUEST = Resources({"cpu": 1500, "nvidia.com/gpu": 8, "pods": 1})
@@ -43,6 +53,22 @@ ASSIGNMENT = GangAssignment(
     traffic=Traffic(crossings={"rack": 1, "host": 3}, milliseconds=18),
     load_elsewhere="212 s in rack 3, which has no copy",
 )
+
+
+def test_members_that_run_are_counted_once_and_all_are_shown() -> None:
+    """Of an elastic gang one member runs since the decision about it, another from before."""
+    members = tuple(Member(pod=f"chat-{i}", uid=f"u{i}", node=f"n{i + 1}") for i in range(2))
+    missing = Member(pod="chat-2", uid="u2")
+    main = PodSet(role="main", size=3, min_count=1, request=REQUEST, members=(*members, missing))
+    gang = replace(GANG, podsets=(main,))
+    decided = replace(ASSIGNMENT, flavor=None)
+    assert explain(gang, to_come(decided, gang)).startswith("placed: 2 of 3 members run")
+    record = Record(phase=Phase.BOUND, plan_id="p", assignment=decided, message="", bound=2)
+    shown = gang_status(standing(record, gang), gang)["members"]
+    assert [(item["pod"], item["rank"], item["node"]) for item in shown] == [
+        ("chat-0", 0, "n1"),
+        ("chat-1", 1, "n2"),
+    ]
 
 
 @pytest.mark.parametrize("phase", [Phase.PLANNED, Phase.BINDING, Phase.BOUND])
