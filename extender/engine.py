@@ -31,6 +31,7 @@ from scheduler.model import Code, GangAssignment
 from scheduler.progress import never_ready
 from scheduler.recovery import adopted, life, partial, restored
 from scheduler.reservation import Reservation, State, Trigger
+from scheduler.restarts import ending
 from scheduler.snapshot import Snapshot
 from scheduler.state import ClusterState
 
@@ -185,7 +186,11 @@ class Engine:
         found = self.state.snapshot(
             (*self._held(), *guard.on_their_way(self.ledger)),
             avoidance.refused(time.monotonic()),
-            {**avoidance.given_up(self.state.gangs()), **self.restarts.reasons()},
+            {
+                **avoidance.given_up(self.state.gangs()),
+                **self.restarts.reasons(),
+                **ending(self.ledger, time.monotonic(), self.config.limits),
+            },
             int(time.time()),
         )
         again = {r.key for r in self.ledger if r.state is State.RESTARTING}

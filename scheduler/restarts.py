@@ -7,11 +7,12 @@ before it looks (kubernetes-sigs/lws#998): then only that pod is new, and nobody
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from scheduler.model import Code, Gang, Member, Minimum, Reason
 from scheduler.progress import Limits, whole
+from scheduler.reservation import Reservation, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,26 @@ def reason(gang: Gang, loss: Loss, limits: Limits) -> Reason:
         ),
         numbers={"membersRunning": running},
     )
+
+
+def ending(
+    reservations: Iterable[Reservation], now_seconds: float, limits: Limits
+) -> dict[str, Reason]:
+    """Why the next life of a restarting gang is not planned yet, by key: pods of the last one still stand on
+    its places, which would have to be looked for elsewhere. Not longer than ``reserve_seconds``."""
+    found = {}
+    for reservation in reservations:
+        left = len(reservation.bound) if reservation.state is State.RESTARTING else 0
+        if left and now_seconds - reservation.since_seconds <= limits.reserve_seconds:
+            message = "1 pod of its last life has not ended"
+            if left > 1:
+                message = f"{left} pods of its last life have not ended"
+            found[reservation.key] = Reason(
+                code=Code.OWNER_RESTARTS,
+                message=message,
+                numbers={"membersEnding": left},
+            )
+    return found
 
 
 def _below(gang: Gang) -> Mapping[str, int]:

@@ -129,6 +129,7 @@ def rig(control_plane: Binaries) -> Iterator[Rig]:
             ready.append(runner.addresses[0][1])
             await asyncio.to_thread(stop.wait)
             await runner.cleanup()
+            await asyncio.sleep(0.5)  # connections that say goodbye in TLS end a moment later
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()))
         thread.start()

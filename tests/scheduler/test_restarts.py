@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.model import Code, Gang, Member, Minimum, PodSet
+from scheduler.model import Code, Gang, GangAssignment, Member, Minimum, PodSet
 from scheduler.progress import Limits
-from scheduler.restarts import Loss, losses, reason, started
+from scheduler.reservation import Reservation, State
+from scheduler.restarts import Loss, ending, losses, reason, started
 from tests.workloads.disaggregated import Made, role, whole_set
 from tests.workloads.groups import cluster, gang_of, lws, pods_of
 from topology import keys
@@ -153,3 +154,29 @@ def test_of_a_slice_only_the_replica_restarts() -> None:
     del again["spec"]["nodeName"]
     [loss] = losses(made.gang(), known)
     assert (loss.root.pod, loss.back) == (name, f"{name}-1")
+
+
+@pytest.mark.parametrize(
+    ("state", "bound", "seconds", "waits"),
+    [
+        (State.RESTARTING, {"w1", "w2"}, 10, "2 pods of its last life have not ended"),
+        (State.RESTARTING, {"w1"}, 60, "1 pod of its last life has not ended"),
+        (State.RESTARTING, {"w1"}, 61, None),
+        (State.RESTARTING, set(), 10, None),
+        (State.DEGRADED, {"w1"}, 10, None),
+    ],
+)
+def test_the_next_life_waits_for_the_end_of_the_last(
+    state: State, bound: set[str], seconds: float, waits: str | None
+) -> None:
+    """Its places are those on which pods of the last life still stand; a pod that never ends does not hold it
+    up for ever."""
+    held = Reservation(
+        plan_id="p",
+        assignment=GangAssignment(namespace="d", gang="g-0"),
+        state=state,
+        since_seconds=100,
+        bound=frozenset(bound),
+    )
+    found = ending([held], 100 + seconds, Limits(reserve_seconds=60))
+    assert {key: why.message for key, why in found.items()} == ({"d/g-0": waits} if waits else {})
