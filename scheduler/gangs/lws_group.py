@@ -272,8 +272,12 @@ def _belongs(pod: Pod, leader: Pod | None, objects: ForeignObjects) -> bool:
     if pod.owner.kind == "Pod":
         return leader is not None and pod.owner.uid == leader.uid
     owner = objects.get(STATEFUL_SET, pod.namespace, pod.owner.name)
-    if owner is None:  # workers are made after their leader
-        return leader is None or not 0 < pod.created_seconds < leader.created_seconds
+    if owner is None:
+        if leader is None:
+            return True
+        # Workers are made after their leader, in whole seconds; and none runs before it was bound, too.
+        earlier = 0 < pod.created_seconds < leader.created_seconds
+        return not earlier and (leader.node is not None or pod.node is None)
     if objects.owner(pod.namespace, pod.owner.reference) is None:
         return False  # the StatefulSet of this name is another one now
     above = controller_of(owner)

@@ -56,6 +56,18 @@ def test_workers_older_than_their_leader_are_no_members() -> None:
     assert gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
 
 
+def test_workers_that_run_before_a_leader_of_the_same_second_are_no_members() -> None:
+    """Times are in whole seconds: a group that is recreated at once has two lives in one. Nobody runs before
+    its leader is bound, so who runs is of the earlier life, and the new leader is not placed beside it."""
+    group = lws(size=3)
+    old, new = pods_of(group, node="n1"), pods_of(group, life="b")
+    for made in (*old, *new):
+        made["metadata"]["creationTimestamp"] = "2026-01-01T00:10:00Z"
+    gang = gang_of(cluster(FLEET, group, stateful_sets(group)[:1], old[1:], new[:1]))
+    assert [m.uid for p in gang.podsets for m in p.members] == ["uid-train-0-b"]
+    assert gang.blocked is not None and gang.blocked.code is Code.MEMBERS_MISSING
+
+
 def test_the_owner_tells_the_life_whatever_the_time() -> None:
     """Clocks of API servers differ: a worker may look older than the leader that it was made for."""
     group = lws(size=2)
